@@ -1,0 +1,126 @@
+"""Typed configuration of TeluCodec and its named presets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+class ConfigError(ValueError):
+    """A codec configuration that cannot work; the message says which field and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecConfig:
+    """Shape of one codec. Two configs that compare equal load each other's weights."""
+
+    preset: str
+    """Name under which weights of this shape are published."""
+    sample_rate: int = 16_000
+    """Samples per second of mono audio in [-1, 1]."""
+    hop: int = 80
+    """Samples per frame; the frame rate is sample_rate / hop."""
+    encoder_width: int = 256
+    """Channels of the encoder's residual stream."""
+    decoder_width: int = 256
+    """Channels of the decoder's residual stream."""
+    hidden: int = 512
+    """Channels inside a residual unit, between its two convolutions."""
+    kernel: int = 3
+    """Taps of each residual unit's causal convolution."""
+    encoder_dilations: tuple[int, ...] = (1, 2, 4, 1, 2, 4)
+    """One residual unit per entry; an entry is the dilation in frames."""
+    decoder_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4)
+    """As encoder_dilations, for the decoder."""
+    patch_taps: int = 4
+    """Frames of samples that the analysis convolution sees (its window is patch_taps * hop samples)."""
+    head_taps: int = 4
+    """Frames that overlap in the synthesis head (overlap-add of head_taps * hop samples)."""
+    delay_frames: int = 4
+    """Frames by which decoded audio lags the input; the algorithmic delay is delay_frames + 1 frames."""
+    code_dim: int = 64
+    """Dimension of the space in which vectors are quantized (factorised codes)."""
+    n_quantizers: int = 8
+    """Residual codebooks."""
+    codebook_size: int = 1_024
+    """Entries of each codebook."""
+    l2_normalize: bool = False
+    """Quantize directions only (cosine codebooks, as in DAC) instead of vectors."""
+    quantizer_dropout: float = 0.2
+    """Share of training rows that use a random number of codebooks, so that any prefix decodes."""
+    ema_decay: float = 0.99
+    """Decay of the codebooks' exponential moving averages."""
+    commitment: float = 0.25
+    """Weight of the commitment term inside the quantizer's loss."""
+    input_gain: float = 8.0
+    """Scale between samples and the network, so that ordinary speech has about unit variance inside."""
+
+    def __post_init__(self) -> None:
+        if self.hop < 1 or self.sample_rate % self.hop:
+            raise ConfigError(f"hop must divide sample_rate: {self.hop} does not divide {self.sample_rate}")
+        if not 2 <= self.codebook_size <= 65_536:
+            raise ConfigError(f"codebook_size must be 2 to 65536 (codes travel as u16), got {self.codebook_size}")
+        if self.n_quantizers < 1:
+            raise ConfigError(f"n_quantizers must be at least 1, got {self.n_quantizers}")
+        if not self.encoder_dilations or not self.decoder_dilations:
+            raise ConfigError("encoder_dilations and decoder_dilations need at least one unit each")
+        if not 0.0 <= self.quantizer_dropout <= 1.0:
+            raise ConfigError(f"quantizer_dropout is a probability, got {self.quantizer_dropout}")
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate / self.hop
+
+    @property
+    def delay_samples(self) -> int:
+        """Samples by which streamed output lags the input."""
+        return self.delay_frames * self.hop
+
+    @property
+    def algorithmic_delay_ms(self) -> float:
+        """Delay without any computing time: the frame being collected and the look-ahead."""
+        return 1000.0 * (self.delay_frames + 1) * self.hop / self.sample_rate
+
+    def kbps(self, n_quantizers: int | None = None) -> float:
+        """Bit rate in kilobits per second for `n_quantizers` codebooks (all by default)."""
+        bits = (self.codebook_size - 1).bit_length()
+        return (n_quantizers or self.n_quantizers) * bits * self.frame_rate / 1000.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready mapping, the form stored in model cards."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Inverse of `to_dict`. Raises ConfigError on unknown fields."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"unknown codec settings {unknown}; this build knows {sorted(known)}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    @classmethod
+    def named(cls, preset: str) -> CodecConfig:
+        """A preset by name. Raises ConfigError listing the names there are."""
+        try:
+            return PRESETS[preset]
+        except KeyError:
+            raise ConfigError(f"no codec preset {preset!r}; choose one of {', '.join(PRESETS)}") from None
+
+
+
+PRESETS: dict[str, CodecConfig] = {
+    "hifi": CodecConfig(
+        preset="hifi", encoder_width=320, decoder_width=320, hidden=512
+    ),
+    "tiny": CodecConfig(
+        preset="tiny",
+        encoder_width=32,
+        decoder_width=32,
+        hidden=48,
+        encoder_dilations=(1, 2),
+        decoder_dilations=(1, 2),
+        code_dim=16,
+    ),
+}

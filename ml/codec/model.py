@@ -1,0 +1,190 @@
+"""TeluCodec: a causal neural speech codec that runs at its frame rate.
+
+Samples are cut into frames of one hop; an analysis convolution over a few frames (a lapped transform that is
+learned), residual units, a projection to a small space with residual vector quantization, the mirror image, and an
+overlap-add head. Everything is causal. The decoder's target is the input delayed by `delay_frames`, which gives
+encoder and decoder together that much look-ahead: spending it as output delay keeps streaming exactly equal to
+offline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ml.codec.config import CodecConfig
+from ml.codec.layers import CausalConv, ResidualUnit, Snake, fold_weight_norm
+from ml.codec.quantizer import Quantized, ResidualQuantizer
+from ml.codec.streaming import StreamState
+
+
+class CodecInputError(ValueError):
+    """Audio or codes of a shape or kind that the codec cannot take; the message says what it needs."""
+
+
+class Encoder(nn.Module):
+    """Frames of samples `[B, F, hop]` to latent vectors `[B, F, code_dim]`."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        width = config.encoder_width
+        self.patch = CausalConv("encoder.patch", config.hop, width, config.patch_taps)
+        self.units = nn.ModuleList(
+            ResidualUnit(f"encoder.{i}", width, config.hidden, config.kernel, dilation)
+            for i, dilation in enumerate(config.encoder_dilations)
+        )
+        self.act = Snake(width)
+        self.project = CausalConv("encoder.project", width, config.code_dim, 1)
+
+    def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
+        x = self.patch(frames, state)
+        for unit in self.units:
+            x = unit(x, state)
+        return self.project(self.act(x))  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """Latent vectors `[B, F, code_dim]` to frames of samples `[B, F, hop]`."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        width = config.decoder_width
+        self.project = CausalConv("decoder.project", config.code_dim, width, 3)
+        self.units = nn.ModuleList(
+            ResidualUnit(f"decoder.{i}", width, config.hidden, config.kernel, dilation)
+            for i, dilation in enumerate(config.decoder_dilations)
+        )
+        self.act = Snake(width)
+        self.head = CausalConv("decoder.head", width, config.hop, config.head_taps)
+
+    def forward(self, latents: Tensor, state: StreamState | None = None) -> Tensor:
+        x = self.project(latents, state)
+        for unit in self.units:
+            x = unit(x, state)
+        return self.head(self.act(x), state)  # type: ignore[no-any-return]
+
+
+@dataclass
+class CodecState:
+    """Streaming state of both directions for a batch of rows."""
+
+    encoder: StreamState
+    decoder: StreamState
+
+    def reset(self, rows: Tensor | None = None) -> None:
+        """Start `rows` (bool `[batch]`; all when None) anew."""
+        self.encoder.reset(rows)
+        self.decoder.reset(rows)
+
+    def copy_rows(self, other: CodecState, source: Tensor, target: Tensor) -> None:
+        """Copy rows `source` of `other` into rows `target` of this state (int64 index tensors)."""
+        self.encoder.copy_rows(other.encoder, source, target)
+        self.decoder.copy_rows(other.decoder, source, target)
+
+
+class TeluCodec(nn.Module):
+    """Neural codec of one `CodecConfig`; see the module for its make-up and `CodecConfig` for its shape."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.quantizer = ResidualQuantizer(
+            config.n_quantizers,
+            config.codebook_size,
+            config.code_dim,
+            decay=config.ema_decay,
+            dropout=config.quantizer_dropout,
+            l2_normalize=config.l2_normalize,
+        )
+        self.decoder = Decoder(config)
+
+    # -- offline -----------------------------------------------------------------------------------------
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """Audio `[B, T]` in [-1, 1] to codes int64 `[B, Q, F]`, F = ceil(T / hop) + delay_frames.
+
+        The last `delay_frames` frames flush the look-ahead, so that `decode` can return all T samples.
+        """
+        audio = self._checked(audio)
+        pad = -audio.shape[1] % self.config.hop + self.config.delay_samples
+        return self.quantizer.encode(self.encoder(self._frames(functional.pad(audio, (0, pad)))))
+
+    def decode(self, codes: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
+        """Codes int64 `[B, Q, F]` to audio `[B, (F - delay_frames) * hop]`, aligned with what was encoded."""
+        self._check_codes(codes)
+        frames = self.decoder(self.quantizer.decode(codes, n_quantizers))
+        return self._samples(frames)[:, self.config.delay_samples :]
+
+    def reconstruct(self, audio: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
+        """`decode(encode(audio))`, cut to the length of `audio` `[B, T]`."""
+        return self.decode(self.encode(audio), n_quantizers)[:, : audio.shape[1]]
+
+    # -- streaming ---------------------------------------------------------------------------------------
+
+    def streaming_state(self, batch: int) -> CodecState:
+        """A fresh state for `batch` rows, on the device of the weights."""
+        state = CodecState(StreamState(batch), StreamState(batch))
+        for part, stream in ((self.encoder, state.encoder), (self.decoder, state.decoder)):
+            for module in part.modules():
+                if isinstance(module, CausalConv):
+                    module.allocate(stream)
+        return state
+
+    def encode_stream(self, audio: Tensor, state: CodecState, mask: Tensor | None = None) -> Tensor:
+        """Next n frames of audio `[B, n * hop]` to codes `[B, Q, n]`; rows outside `mask` keep their state."""
+        if audio.dim() != 2 or audio.shape[1] % self.config.hop:
+            raise CodecInputError(
+                f"encode_stream takes [batch, n * {self.config.hop}] samples, got {tuple(audio.shape)}"
+            )
+        return self.quantizer.encode(self.encoder(self._frames(audio), state.encoder.step(mask)))
+
+    def decode_stream(
+        self,
+        codes: Tensor,
+        state: CodecState,
+        n_quantizers: int | Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Next n frames of codes `[B, Q, n]` to audio `[B, n * hop]`, which lags by `config.delay_samples`."""
+        self._check_codes(codes)
+        latents = self.quantizer.decode(codes, n_quantizers)
+        return self._samples(self.decoder(latents, state.decoder.step(mask)))
+
+    # -- training ----------------------------------------------------------------------------------------
+
+    def forward(
+        self, audio: Tensor, quantize: bool = True, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Quantized | None, Tensor]:
+        """Audio `[B, T]` (T a multiple of hop) to (delayed reconstruction `[B, T]`, quantization, latents)."""
+        latents = self.encoder(self._frames(audio))
+        quantized = self.quantizer(latents, generator) if quantize else None
+        frames = self.decoder(latents if quantized is None else quantized.vectors)
+        return self._samples(frames), quantized, latents
+
+    def fold(self) -> TeluCodec:
+        """Fold weight normalisation for inference; returns self in eval mode without gradients."""
+        fold_weight_norm(self)
+        return self.eval().requires_grad_(False)
+
+    # -- helpers -----------------------------------------------------------------------------------------
+
+    def _frames(self, audio: Tensor) -> Tensor:
+        return audio.reshape(audio.shape[0], -1, self.config.hop) * self.config.input_gain
+
+    def _samples(self, frames: Tensor) -> Tensor:
+        return frames.reshape(frames.shape[0], -1) / self.config.input_gain
+
+    def _checked(self, audio: Tensor) -> Tensor:
+        if audio.dim() != 2 or audio.shape[1] == 0:
+            raise CodecInputError(f"encode takes mono audio [batch, samples >= 1], got {tuple(audio.shape)}")
+        if not torch.isfinite(audio).all():
+            raise CodecInputError("audio holds NaN or infinite samples; repair or cut them before encoding")
+        return audio
+
+    def _check_codes(self, codes: Tensor) -> None:
+        if codes.dim() != 3 or codes.dtype != torch.int64:
+            raise CodecInputError(f"codes are int64 [batch, levels, frames], got {codes.dtype} {tuple(codes.shape)}")

@@ -1,0 +1,143 @@
+"""Residual vector quantization with EMA codebooks (van den Oord et al. 2017; Zeghidour et al. 2021)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Quantized(NamedTuple):
+    """What training needs from one pass."""
+
+    vectors: Tensor  # [B, T, D], straight-through
+    codes: Tensor  # int64 [B, Q, T]
+    commitment: Tensor  # scalar, unweighted
+
+
+class ResidualQuantizer(nn.Module):
+    """Q codebooks of K vectors in D dimensions; each codes what the ones before it left over."""
+
+    codebooks: Tensor
+    counts: Tensor
+    sums: Tensor
+    ready: Tensor
+
+    def __init__(
+        self, n_quantizers: int, codebook_size: int, dim: int, *, decay: float, dropout: float, l2_normalize: bool
+    ) -> None:
+        super().__init__()
+        self.decay = decay
+        self.dropout = dropout
+        self.l2_normalize = l2_normalize
+        shape = (n_quantizers, codebook_size, dim)
+        # Random codebooks, shrinking by level, so that an untrained codec is usable in tests.
+        scale = 0.7 ** torch.arange(n_quantizers, dtype=torch.float32)[:, None, None]
+        self.register_buffer("codebooks", torch.randn(shape) * scale)
+        self.register_buffer("counts", torch.ones(shape[:2]))
+        self.register_buffer("sums", self.codebooks.clone())
+        self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+
+    @property
+    def n_quantizers(self) -> int:
+        return self.codebooks.shape[0]
+
+    def _nearest(self, x: Tensor, level: int) -> Tensor:
+        """Indices `[N]` of the nearest entries of codebook `level` for `x` `[N, D]`."""
+        book = self.codebooks[level]
+        if self.l2_normalize:
+            return (functional.normalize(x, dim=-1) @ functional.normalize(book, dim=-1).T).argmax(dim=-1)
+        # argmin |x - c|² = argmax x·c - |c|²/2
+        return torch.addmm(book.square().sum(-1).mul(-0.5), x, book.T).argmax(dim=-1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Vectors `[B, T, D]` to codes int64 `[B, Q, T]`, greedily level by level."""
+        batch, time, dim = x.shape
+        residual = x.reshape(-1, dim)
+        codes = []
+        for level in range(self.n_quantizers):
+            index = self._nearest(residual, level)
+            residual = residual - self.codebooks[level][index]
+            codes.append(index.view(batch, time))
+        return torch.stack(codes, dim=1)
+
+    def decode(self, codes: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
+        """Codes `[B, Q' <= Q, T]` to vectors `[B, T, D]`; `n_quantizers` limits the levels, per row if a tensor."""
+        batch, levels, _ = codes.shape
+        if levels > self.n_quantizers:
+            raise ValueError(f"codes have {levels} levels, this codec has {self.n_quantizers}")
+        per_row = torch.as_tensor(levels if n_quantizers is None else n_quantizers, device=codes.device).expand(batch)
+        total: Tensor | None = None
+        for level in range(levels):
+            part = functional.embedding(codes[:, level], self.codebooks[level])
+            part = part * (per_row > level).to(part.dtype)[:, None, None]
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Quantized:
+        """Training pass on `[B, T, D]`: straight-through vectors, codes, commitment; updates the EMA codebooks."""
+        batch, time, dim = x.shape
+        limits = torch.full((batch,), self.n_quantizers, device=x.device)
+        if self.training and self.dropout > 0:
+            draw = torch.rand(batch, generator=generator, device=x.device) < self.dropout
+            some = torch.randint(1, self.n_quantizers + 1, (batch,), generator=generator, device=x.device)
+            limits = torch.where(draw, some, limits)
+        residual = x.detach().reshape(-1, dim)
+        total = torch.zeros_like(residual)
+        commitment = x.new_zeros(())
+        codes = []
+        flat = x.reshape(-1, dim)
+        row_limit = limits.repeat_interleave(time)
+        for level in range(self.n_quantizers):
+            index = self._nearest(residual, level)
+            chosen = self.codebooks[level][index]
+            if self.training:
+                self._update(level, residual, index, generator)
+            live = (row_limit > level).to(x.dtype)[:, None]
+            total = total + chosen * live
+            residual = residual - chosen
+            commitment = commitment + ((flat - total).square() * live).mean()
+            codes.append(index.view(batch, time))
+        quantized = total.view_as(x)
+        return Quantized(x + (quantized - x).detach(), torch.stack(codes, 1), commitment / self.n_quantizers)
+
+    @torch.no_grad()
+    def _update(self, level: int, residual: Tensor, index: Tensor, generator: torch.Generator | None) -> None:
+        counts, sums = self.counts[level], self.sums[level]
+        counts.mul_(self.decay).index_add_(0, index, residual.new_full(index.shape, 1 - self.decay))
+        sums.mul_(self.decay).index_add_(0, index, residual * (1 - self.decay))
+        # A code that hardly anything chooses moves to where data are (Dhariwal et al. 2020, "random restart").
+        dead = counts < 0.02 * index.numel() / counts.numel()
+        n_dead = int(dead.sum())
+        if n_dead:
+            pick = torch.randint(residual.shape[0], (n_dead,), generator=generator, device=residual.device)
+            fresh = counts.mean()
+            counts[dead] = fresh
+            sums[dead] = residual[pick] * fresh
+        self.codebooks[level] = sums / counts[:, None]
+
+    @torch.no_grad()
+    def start(self, vectors: Tensor, iterations: int = 12, generator: torch.Generator | None = None) -> None:
+        """K-means start of every level on `vectors` `[N, D]` (Lloyd; N should be at least 8 per entry)."""
+        residual = vectors.clone()
+        size = self.codebooks.shape[1]
+        for level in range(self.n_quantizers):
+            pick = torch.randint(residual.shape[0], (size,), generator=generator, device=residual.device)
+            self.codebooks[level] = residual[pick]
+            for _ in range(iterations):
+                index = self._nearest(residual, level)
+                counts = torch.bincount(index, minlength=size).to(residual.dtype)
+                sums = torch.zeros_like(self.codebooks[level]).index_add_(0, index, residual)
+                empty = counts == 0
+                again = torch.randint(residual.shape[0], (size,), generator=generator, device=residual.device)
+                means = sums / counts.clamp(min=1)[:, None]
+                self.codebooks[level] = torch.where(empty[:, None], residual[again], means)
+            index = self._nearest(residual, level)
+            counts = torch.bincount(index, minlength=size).to(residual.dtype).clamp(min=0.1)
+            self.counts[level] = counts / counts.mean() * 3.0  # the scale that a batch of ~3 vectors per entry keeps
+            self.sums[level] = self.codebooks[level] * self.counts[level][:, None]
+            residual = residual - self.codebooks[level][index]
+        self.ready.fill_(True)
