@@ -18,19 +18,79 @@ import contextlib
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-PROTOCOL_VERSION = 1
-SAMPLE_RATE = 16_000
-FRAME_SAMPLES = 320
-FRAME_BYTES = 2 * FRAME_SAMPLES
-FRAME_MS = 20
-MAX_QUANTIZERS = 8
+from ml.serve.address import Address, connect, parse_address
+from ml.serve.messages import (
+    FRAME_BYTES,
+    FRAME_MS,
+    FRAME_SAMPLES,
+    MAX_QUANTIZERS,
+    PROTOCOL_VERSION,
+    SAMPLE_RATE,
+    AudioDown,
+    AudioUp,
+    Busy,
+    ClientMessage,
+    Close,
+    Codes,
+    Draining,
+    Error,
+    Message,
+    Open,
+    Opened,
+    Ping,
+    Pong,
+    ServerMessage,
+    Set,
+    Speech,
+    Stats,
+    StatsRequest,
+    WireError,
+)
+
+__all__ = [
+    "Address",
+    "AudioDown",
+    "AudioUp",
+    "Busy",
+    "ClientMessage",
+    "Close",
+    "Codes",
+    "Draining",
+    "Error",
+    "FRAME_BYTES",
+    "FRAME_MS",
+    "FRAME_SAMPLES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_QUANTIZERS",
+    "Message",
+    "Open",
+    "Opened",
+    "PROTOCOL_VERSION",
+    "Ping",
+    "Pong",
+    "SAMPLE_RATE",
+    "ServerMessage",
+    "Set",
+    "Speech",
+    "Stats",
+    "StatsRequest",
+    "WireError",
+    "connect",
+    "decode_client",
+    "decode_server",
+    "encode",
+    "parse_address",
+    "probe",
+    "read_message",
+    "read_payload",
+    "write_message",
+]
+
 MAX_MESSAGE_BYTES = 256 * 1024
 
 KIND_JSON = 0x01
@@ -41,189 +101,7 @@ _LENGTH = struct.Struct("<I")
 _AUDIO_UP = struct.Struct("<III")
 _AUDIO_DOWN = struct.Struct("<IIIIIIHH")
 _U32_MAX = 2**32 - 1
-# sun_path holds 108 bytes with the closing NUL on Linux.
-_UNIX_PATH_MAX = 107
 
-Codes: TypeAlias = npt.NDArray[np.uint16]
-
-
-class WireError(ValueError):
-    """A message that breaks the protocol. ``code`` is short and stable, the text says what is wrong and where."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-# --------------------------------------------------------------------------------------------- client -> server
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Ask for a slot. ``preset`` names the codec preset, ``quantizers`` (1..8) how many levels are decoded."""
-
-    type: ClassVar[str] = "open"
-    mode: Literal["reconstruct", "talk"] = "reconstruct"
-    preset: str = "hifi"
-    quantizers: int = MAX_QUANTIZERS
-    protocol: int = PROTOCOL_VERSION
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """Change a live session. A higher ``generation`` drops queued input of older ones."""
-
-    type: ClassVar[str] = "set"
-    quantizers: int | None = None
-    generation: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Health check; answered by :class:`Pong` with the same ``id``, with or without a session."""
-
-    type: ClassVar[str] = "ping"
-    id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StatsRequest:
-    """Ask for :class:`Stats`; needs no session."""
-
-    type: ClassVar[str] = "stats"
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """End the session: queued input is finished, then the server closes the connection."""
-
-    type: ClassVar[str] = "close"
-
-
-@dataclass(frozen=True, slots=True)
-class AudioUp:
-    """One 20 ms frame from the microphone. ``pcm`` is exactly :data:`FRAME_BYTES` of PCM16LE."""
-
-    seq: int
-    timestamp_ms: int
-    generation: int
-    pcm: bytes
-
-
-# --------------------------------------------------------------------------------------------- server -> client
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A slot was given. ``hop`` in samples, ``delay_ms`` by how much the audio that comes back lags the input."""
-
-    type: ClassVar[str] = "opened"
-    slot: int
-    capacity: int
-    sample_rate: int
-    hop: int
-    frame_samples: int
-    delay_ms: float
-    models: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """No slot (full, or draining); the server closes the connection after it."""
-
-    type: ClassVar[str] = "busy"
-    retry_after_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """Voice activity changed at ``at_ms``, in media time of the session's input."""
-
-    type: ClassVar[str] = "speech"
-    event: Literal["started", "stopped"]
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Counters of the whole server. Tick figures cover the last few hundred ticks, in ms."""
-
-    type: ClassVar[str] = "stats"
-    active: int
-    capacity: int
-    free: int
-    late_ticks: int
-    ticks: int
-    tick_ms_p50: float
-    tick_ms_p95: float
-    dropped: int
-    uptime_s: float
-    models: dict[str, Any] = field(default_factory=dict)
-    draining: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Draining:
-    """The server is going away: it finishes what is queued and takes no more."""
-
-    type: ClassVar[str] = "draining"
-
-
-@dataclass(frozen=True, slots=True)
-class Error:
-    """What was wrong; the server closes this connection after it."""
-
-    type: ClassVar[str] = "error"
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """Answer to :class:`Ping`."""
-
-    type: ClassVar[str] = "pong"
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class AudioDown:
-    """Audio that came back through the codec, and its codes.
-
-    ``seq``, ``timestamp_ms`` and ``generation`` are those of the up frame that caused it. ``codes`` is uint16
-    [levels, frames]; ``pcm`` is PCM16LE of frames x hop samples. Times are microseconds in the server.
-    """
-
-    seq: int
-    timestamp_ms: int
-    generation: int
-    queue_us: int
-    encode_us: int
-    decode_us: int
-    codes: Codes
-    pcm: bytes
-
-    @property
-    def levels(self) -> int:
-        return int(self.codes.shape[0])
-
-    @property
-    def frames(self) -> int:
-        return int(self.codes.shape[1])
-
-    def __eq__(self, other: object) -> bool:
-        # The generated __eq__ would compare the arrays element-wise and fail.
-        if not isinstance(other, AudioDown):
-            return NotImplemented
-        return encode(self) == encode(other)
-
-    def __hash__(self) -> int:
-        return hash((self.seq, self.timestamp_ms, self.generation, self.pcm))
-
-
-ClientMessage: TypeAlias = Open | Set | Ping | StatsRequest | Close | AudioUp
-ServerMessage: TypeAlias = Opened | Busy | Speech | Stats | Draining | Error | Pong | AudioDown
-Message: TypeAlias = ClientMessage | ServerMessage
 M = TypeVar("M")
 
 
@@ -518,61 +396,6 @@ async def write_message(writer: asyncio.StreamWriter, message: Message) -> None:
     """Send one message and wait until the transport has room again."""
     writer.write(encode(message))
     await writer.drain()
-
-
-# ----------------------------------------------------------------------------------------------------- addresses
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where an inference server listens: ``path`` of a unix socket, or ``host`` and ``port``."""
-
-    path: str | None = None
-    host: str | None = None
-    port: int | None = None
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix://{self.path}"
-        host = f"[{self.host}]" if self.host and ":" in self.host else self.host
-        return f"tcp://{host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """``unix:///absolute/path.sock`` or ``tcp://host:port`` (``tcp://[::1]:port`` for IPv6).
-
-    Raises:
-        WireError: anything else; the message shows both forms.
-    """
-    hint = "use unix:///absolute/path.sock or tcp://host:port"
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port if parts.scheme == "tcp" else None
-    except ValueError as exc:
-        raise WireError("bad_address", f"address {text!r} is not valid ({exc}); {hint}") from exc
-    if parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/") and parts.path != "/":
-        # The path is taken as it stands, so that a '#' or '?' in a folder name does no harm.
-        path = text.strip().removeprefix("unix://")
-        if len(path.encode()) > _UNIX_PATH_MAX or "\0" in path:
-            raise WireError(
-                "bad_address",
-                f"socket path of {len(path.encode())} bytes is too long (at most {_UNIX_PATH_MAX}): {path}",
-            )
-        return Address(path=path)
-    if parts.scheme == "tcp" and parts.hostname and port is not None and parts.path in ("", "/"):
-        return Address(host=parts.hostname, port=port)
-    raise WireError("bad_address", f"address {text!r} is not valid; {hint}")
-
-
-async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a stream to an inference server.
-
-    Raises:
-        OSError: nobody listens there. Wrap the call in ``asyncio.timeout``; it sets none itself.
-    """
-    if address.path is not None:
-        return await asyncio.open_unix_connection(address.path)
-    return await asyncio.open_connection(address.host, address.port)
 
 
 async def probe(address: Address, timeout_s: float = 1.0) -> Stats:
