@@ -109,11 +109,8 @@ class CodecConfig:
             raise ConfigError(f"no codec preset {preset!r}; choose one of {', '.join(PRESETS)}") from None
 
 
-
 PRESETS: dict[str, CodecConfig] = {
-    "hifi": CodecConfig(
-        preset="hifi", encoder_width=320, decoder_width=320, hidden=512
-    ),
+    "hifi": CodecConfig(preset="hifi", encoder_width=320, decoder_width=320, hidden=512),
     "tiny": CodecConfig(
         preset="tiny",
         encoder_width=32,

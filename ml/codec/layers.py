@@ -44,7 +44,7 @@ class Snake(nn.Module):
         self.log_alpha = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        alpha = self.log_alpha.exp()
+        alpha = self.log_alpha.exp().to(x.dtype)
         if torch.is_grad_enabled():
             return _SnakeFunction.apply(x, alpha)  # type: ignore[no-untyped-call]
         return torch.addcdiv(x, torch.sin(x * alpha).square_(), alpha)
@@ -91,7 +91,8 @@ class ResidualUnit(nn.Module):
             self.out.linear.parametrizations.weight.original0.mul_(0.3)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return x + self.out(self.act(self.mix(self.enter(x), state)))  # type: ignore[no-any-return]
+        # Under autocast the branch is bf16 and the residual stream stays in the precision of x.
+        return x + self.out(self.act(self.mix(self.enter(x), state))).to(x.dtype)  # type: ignore[no-any-return]
 
 
 def fold_weight_norm(module: nn.Module) -> None:

@@ -40,7 +40,7 @@ class Encoder(nn.Module):
         self.project = CausalConv("encoder.project", width, config.code_dim, 1)
 
     def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
-        x = self.patch(frames, state)
+        x = self.patch(frames, state).to(frames.dtype)
         for unit in self.units:
             x = unit(x, state)
         return self.project(self.act(x))  # type: ignore[no-any-return]
@@ -61,7 +61,7 @@ class Decoder(nn.Module):
         self.head = CausalConv("decoder.head", width, config.hop, config.head_taps)
 
     def forward(self, latents: Tensor, state: StreamState | None = None) -> Tensor:
-        x = self.project(latents, state)
+        x = self.project(latents, state).to(latents.dtype)
         for unit in self.units:
             x = unit(x, state)
         return self.head(self.act(x), state)  # type: ignore[no-any-return]
@@ -79,10 +79,14 @@ class CodecState:
         self.encoder.reset(rows)
         self.decoder.reset(rows)
 
-    def copy_rows(self, other: CodecState, source: Tensor, target: Tensor) -> None:
-        """Copy rows `source` of `other` into rows `target` of this state (int64 index tensors)."""
-        self.encoder.copy_rows(other.encoder, source, target)
-        self.decoder.copy_rows(other.decoder, source, target)
+    def gather(self, rows: Tensor) -> CodecState:
+        """A new state of `rows` (int64 `[n]`) only, so that a step need not compute idle rows."""
+        return CodecState(self.encoder.gather(rows), self.decoder.gather(rows))
+
+    def scatter(self, rows: Tensor, picked: CodecState) -> None:
+        """Write `picked` back to `rows` (int64 `[n]`)."""
+        self.encoder.scatter(rows, picked.encoder)
+        self.decoder.scatter(rows, picked.decoder)
 
 
 class TeluCodec(nn.Module):
@@ -160,10 +164,11 @@ class TeluCodec(nn.Module):
         self, audio: Tensor, quantize: bool = True, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Quantized | None, Tensor]:
         """Audio `[B, T]` (T a multiple of hop) to (delayed reconstruction `[B, T]`, quantization, latents)."""
-        latents = self.encoder(self._frames(audio))
-        quantized = self.quantizer(latents, generator) if quantize else None
+        latents = self.encoder(self._frames(audio)).float()
+        with torch.autocast(audio.device.type, enabled=False):  # nearest neighbours and averages need fp32
+            quantized = self.quantizer(latents, generator) if quantize else None
         frames = self.decoder(latents if quantized is None else quantized.vectors)
-        return self._samples(frames), quantized, latents
+        return self._samples(frames.float()), quantized, latents
 
     def fold(self) -> TeluCodec:
         """Fold weight normalisation for inference; returns self in eval mode without gradients."""

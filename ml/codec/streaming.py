@@ -46,7 +46,13 @@ class StreamState:
             else:
                 buffer.masked_fill_(rows[:, None, None], 0.0)
 
-    def copy_rows(self, other: StreamState, source: Tensor, target: Tensor) -> None:
-        """Copy rows `source` of `other` into rows `target` of this state (int64 index tensors of one length)."""
+    def gather(self, rows: Tensor) -> StreamState:
+        """A new state that holds copies of `rows` (int64 `[n]`) of this one, in that order."""
+        picked = StreamState(rows.shape[0])
+        picked.buffers = {key: buffer.index_select(0, rows) for key, buffer in self.buffers.items()}
+        return picked
+
+    def scatter(self, rows: Tensor, picked: StreamState) -> None:
+        """Write the rows of `picked` back to `rows` (int64 `[n]`) of this state; inverse of `gather`."""
         for key, buffer in self.buffers.items():
-            buffer.index_copy_(0, target, other.buffers[key].index_select(0, source))
+            buffer.index_copy_(0, rows, picked.buffers[key])

@@ -1,0 +1,116 @@
+"""`python -m ml train`: training runs with a progress line, JSONL metrics and resumable checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _train() -> None:
+    """Train a model, resumable in slices."""
+
+
+@app.command()
+def codec(
+    data: Annotated[list[Path], typer.Option(help="Folder of training audio; may be repeated.")],
+    run: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, metrics, best weights.")],
+    config: Annotated[str, typer.Option(help="Recipe name, or a JSON file as stored by a run.")] = "hifi",
+    validation: Annotated[
+        list[Path] | None, typer.Option(help="Folder of held-out audio; by default a split by speaker of --data.")
+    ] = None,
+    validation_clips: Annotated[int, typer.Option(help="Clips used per validation.")] = 20,
+    steps: Annotated[int | None, typer.Option(help="Override the recipe's number of steps.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: name=value, loss.mel=0.3.")] = None,
+    max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
+    resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
+    cache: Annotated[Path, typer.Option(help="Where decoded audio is kept between runs.")] = Path("var/cache"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+) -> None:
+    """Train TeluCodec."""
+    import torch
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from ml.train.codec import CodecTrainer, Stop
+    from ml.train.data import ClipBank, find_audio, split_of
+
+    chosen = _configured(config, steps, set_ or [])
+    if threads:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    paths = find_audio(data)
+    held_out = find_audio(validation) if validation else [p for p in paths if split_of(p) == "validation"]
+    training = paths if validation else [p for p in paths if split_of(p) == "train"]
+    bank = ClipBank.load(training, cache)
+    valid = ClipBank.load(held_out[:validation_clips], cache)
+    run.mkdir(parents=True, exist_ok=True)
+    trainer = CodecTrainer(chosen, run, device)
+    resumed = trainer.resume() if resume else False
+    (run / "config.json").write_text(json.dumps(chosen.to_dict(), indent=2), encoding="utf-8")
+    parameters = sum(p.numel() for p in trainer.codec.parameters()) / 1e6
+    typer.echo(
+        f"{'resuming' if resumed else 'starting'} {chosen.name} at step {trainer.step} of {chosen.steps}: "
+        f"{parameters:.1f} M parameters, {bank.hours:.2f} h of speech, {len(training)} clips, on {device}"
+    )
+    writer = None
+    if tensorboard:
+        from torch.utils.tensorboard import SummaryWriter
+
+        writer = SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress, (run / "metrics.jsonl").open("a") as log:
+        task = progress.add_task("training", total=chosen.steps, completed=trainer.step)
+
+        def report(row: dict[str, Any]) -> None:
+            validated = [k for k in row if k.startswith("snr_db_")]
+            if row["step"] % 10 == 0 or validated:
+                log.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
+                log.flush()
+                if writer is not None:
+                    for key, value in row.items():
+                        writer.add_scalar(key, value, row["step"])  # type: ignore[no-untyped-call]
+            if validated:
+                progress.console.print(f"step {row['step']}: " + ", ".join(f"{k} {row[k]:.2f}" for k in validated))
+            progress.update(task, completed=row["step"], description=f"SNR {-row['snr']:.1f} dB")
+
+        reason = trainer.fit(bank, valid, report, Stop().listen(), max_minutes)
+    typer.echo(f"{reason} at step {trainer.step}; best validation SNR {trainer.best:.2f} dB")
+
+
+def _configured(config: str, steps: int | None, overrides: list[str]) -> Any:
+    from ml.codec.config import ConfigError
+    from ml.train.config import RECIPES, CodecTrainConfig
+
+    if config in RECIPES:
+        chosen = RECIPES[config]
+    elif Path(config).is_file():
+        try:
+            chosen = CodecTrainConfig.from_dict(json.loads(Path(config).read_text(encoding="utf-8")))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"{config} is no training configuration: {error}") from None
+    else:
+        raise ConfigError(f"no recipe or file {config!r}; recipes: {', '.join(RECIPES)}")
+    values = chosen.to_dict()
+    for item in overrides:
+        name, _, text = item.partition("=")
+        *parents, leaf = name.split(".")
+        target: Any = values
+        for parent in parents:
+            target = target.get(parent, {})
+        if leaf not in target:
+            raise ConfigError(f"--set {item}: no setting {name!r}")
+        try:
+            target[leaf] = json.loads(text)
+        except ValueError:
+            target[leaf] = text
+    chosen = CodecTrainConfig.from_dict(values)
+    return chosen if steps is None else dataclasses.replace(chosen, steps=steps)

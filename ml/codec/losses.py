@@ -1,0 +1,64 @@
+"""Reconstruction losses of the codec. Waveforms are `[B, T]` in [-1, 1]; every term is a scalar."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def error_ratio_db(estimate: Tensor, target: Tensor, floor: float = 1e-6) -> Tensor:
+    """Mean over rows of 10 log10(|estimate - target|² / |target|²), the negative SNR, in dB.
+
+    `floor` (mean square) keeps silent rows from asking for the impossible.
+    """
+    noise = (estimate - target).square().mean(dim=-1)
+    signal = target.square().mean(dim=-1)
+    return 10.0 * torch.log10((noise + floor * 0.1) / (signal + floor)).mean()
+
+
+@functools.lru_cache(maxsize=16)
+def mel_filters(n_fft: int, n_mels: int, sample_rate: int) -> Tensor:
+    """Triangular HTK mel filters, `[n_fft // 2 + 1, n_mels]`, 0 Hz to the Nyquist frequency."""
+    top = 2595.0 * math.log10(1.0 + sample_rate / 2.0 / 700.0)
+    edges = 700.0 * (10.0 ** (torch.linspace(0.0, top, n_mels + 2, dtype=torch.float64) / 2595.0) - 1.0)
+    bins = torch.linspace(0.0, sample_rate / 2.0, n_fft // 2 + 1, dtype=torch.float64)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return torch.minimum(rising, falling).clamp(min=0.0).float()
+
+
+@functools.lru_cache(maxsize=16)
+def _window(n_fft: int) -> Tensor:
+    return torch.hann_window(n_fft)
+
+
+def magnitudes(audio: Tensor, n_fft: int, hop: int) -> Tensor:
+    """Magnitude STFT `[B, frames, n_fft // 2 + 1]`, Hann window, no centring."""
+    frames = audio.unfold(-1, n_fft, hop) * _window(n_fft).to(audio.device)
+    return torch.fft.rfft(frames).abs()
+
+
+def mel_distance(
+    estimate: Tensor, target: Tensor, scales: tuple[int, ...] = (1024, 256), sample_rate: int = 16_000
+) -> Tensor:
+    """Mean absolute log-mel difference (natural log), averaged over window lengths `scales` (hop a quarter)."""
+    total = estimate.new_zeros(())
+    for n_fft in scales:
+        filters = mel_filters(n_fft, 80 if n_fft >= 1024 else 32, sample_rate).to(estimate.device)
+        a, b = (torch.log(magnitudes(x, n_fft, n_fft // 4) @ filters + 1e-3) for x in (estimate, target))
+        total = total + functional.l1_loss(a, b)
+    return total / len(scales)
+
+
+def stft_distance(estimate: Tensor, target: Tensor, scales: tuple[int, ...] = (2048, 1024, 512)) -> Tensor:
+    """Spectral convergence plus log-magnitude L1 (Yamamoto et al. 2020), averaged over window lengths."""
+    total = estimate.new_zeros(())
+    for n_fft in scales:
+        a, b = (magnitudes(x, n_fft, n_fft // 4) for x in (estimate, target))
+        convergence = (a - b).norm() / b.norm().clamp(min=1e-4)
+        total = total + convergence + functional.l1_loss(torch.log(a + 1e-3), torch.log(b + 1e-3))
+    return total / len(scales)

@@ -1,0 +1,231 @@
+"""Training of TeluCodec: `python -m ml train codec`."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ml.codec.config import ConfigError
+from ml.codec.losses import error_ratio_db, mel_distance, stft_distance
+from ml.codec.model import TeluCodec
+from ml.train.checkpoints import (
+    Checkpoint,
+    ResumeError,
+    latest_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from ml.train.config import CodecTrainConfig
+from ml.train.data import ClipBank
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Stop:
+    """Set by SIGTERM or SIGINT: finish the step, write a checkpoint, leave."""
+
+    asked: bool = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+    def listen(self) -> Stop:
+        signal.signal(signal.SIGTERM, self)
+        signal.signal(signal.SIGINT, self)
+        return self
+
+
+def learning_rate(config: CodecTrainConfig, step: int) -> float:
+    """Linear warm-up, then a cosine down to `final_learning_rate` at the last step."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = min(1.0, (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps))
+    span = config.learning_rate - config.final_learning_rate
+    return config.final_learning_rate + span * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def snr_by_levels(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: float = 5.0) -> dict[int, float]:
+    """Mean SNR in dB over the clips of `bank` (first `seconds` of each) at each number of codebooks."""
+    totals = dict.fromkeys(levels, 0.0)
+    device = next(codec.parameters()).device
+    with torch.inference_mode():
+        for index in range(len(bank.lengths)):
+            audio = torch.from_numpy(bank.clip(index)[: round(seconds * codec.config.sample_rate)])[None].to(device)
+            codes = codec.encode(audio)
+            for n in levels:
+                decoded = codec.decode(codes, n)[:, : audio.shape[1]]
+                totals[n] -= float(error_ratio_db(decoded, audio, floor=1e-9))
+    return {n: total / len(bank.lengths) for n, total in totals.items()}
+
+
+class CodecTrainer:
+    """One run: model, average, optimizer and step counter, saved and restored together."""
+
+    def __init__(self, config: CodecTrainConfig, run: Path, device: str) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.run = run
+        self.device = torch.device(device)
+        self.codec = TeluCodec(config.codec).to(self.device)
+        if config.init:
+            self._start_from(Path(config.init))
+        self.optimizer = torch.optim.AdamW(
+            self.codec.parameters(), lr=config.learning_rate, betas=(0.85, 0.99), weight_decay=config.weight_decay
+        )
+        self.average = {k: v.detach().clone() for k, v in self.codec.named_parameters()}
+        self.step = 0
+        self.best = -math.inf
+        self.trained_seconds = 0.0
+
+    def _start_from(self, path: Path) -> None:
+        stored = load_file(path)
+        own = self.codec.state_dict()
+        if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in own.items()}:
+            raise ConfigError(f"{path} holds another shape of codec; start from a `best.safetensors` of this preset")
+        self.codec.load_state_dict({k: v.to(own[k].dtype) for k, v in stored.items()})
+
+    # -- one step ----------------------------------------------------------------------------------------
+
+    def train_step(self, bank: ClipBank) -> dict[str, float]:
+        """Draw the batch of this step, descend once; returns the loss terms."""
+        config, weights = self.config, self.config.loss
+        codec_config = config.codec
+        samples = round(config.crop_seconds * codec_config.sample_rate)
+        audio = torch.from_numpy(bank.batch(config.batch, samples, config.seed, self.step)).to(self.device)
+        generator = torch.Generator(self.device).manual_seed(config.seed * 1_000_003 + self.step)
+        quantize = bool(self.codec.quantizer.ready)
+        self.codec.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, self.step)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
+            output, quantized, latents = self.codec(audio, quantize, generator)
+        delay = codec_config.delay_samples
+        estimate, target = output[:, delay:], audio[:, : samples - delay]
+        terms = {"snr": error_ratio_db(estimate, target)}
+        loss = weights.snr * terms["snr"] / 10.0
+        for name, weight, term in (
+            ("l1", weights.l1, lambda: (estimate - target).abs().mean()),
+            ("mel", weights.mel, lambda: mel_distance(estimate, target)),
+            ("stft", weights.stft, lambda: stft_distance(estimate, target)),
+        ):
+            if weight:
+                terms[name] = term()
+                loss = loss + weight * terms[name]
+        if quantized is not None:
+            terms["commitment"] = quantized.commitment
+            loss = loss + weights.commitment * codec_config.commitment * quantized.commitment
+        else:  # keep latents in the range where k-means will find them
+            loss = loss + 1e-3 * latents.square().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.codec.parameters(), config.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+            decay = min(config.average_decay, (1 + self.step) / (10 + self.step))
+            with torch.no_grad():
+                for name, value in self.codec.named_parameters():
+                    self.average[name].lerp_(value, 1 - decay)
+        return {"loss": float(loss.detach()), "grad_norm": float(norm)} | {k: float(v.detach()) for k, v in terms.items()}
+
+    @torch.no_grad()
+    def start_codebooks(self, bank: ClipBank) -> None:
+        """K-means on latents of about 32 vectors per codebook entry."""
+        config = self.config.codec
+        samples = round(self.config.crop_seconds * config.sample_rate)
+        wanted, vectors = 24 * config.codebook_size, []
+        draw = 0
+        while sum(len(v) for v in vectors) < wanted:
+            audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw)).to(self.device)
+            vectors.append(self.codec(audio, False)[2].reshape(-1, config.code_dim))
+            draw += 1
+        generator = torch.Generator(self.device).manual_seed(self.config.seed)
+        self.codec.quantizer.start(torch.cat(vectors), generator=generator)
+
+    # -- evaluation and files ----------------------------------------------------------------------------
+
+    def averaged(self) -> TeluCodec:
+        """A copy of the model with averaged weights, not folded, in eval mode."""
+        copy = TeluCodec(self.config.codec).to(self.device)
+        copy.load_state_dict({**self.codec.state_dict(), **self.average})
+        return copy.eval()
+
+    def validate(self, bank: ClipBank) -> dict[str, float]:
+        """SNR of the averaged model on `bank`; stores it as `best.safetensors` when it is the best so far."""
+        model = self.averaged()
+        n = self.config.codec.n_quantizers
+        snr = snr_by_levels(model, bank, (max(1, n // 2), n))
+        if snr[n] > self.best and bool(self.codec.quantizer.ready):
+            self.best = snr[n]
+            from safetensors.torch import save_file
+
+            partial = self.run / "best.partial"
+            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial)
+            partial.replace(self.run / "best.safetensors")
+            (self.run / "best.json").write_text(
+                json.dumps({"step": self.step, "snr_db": snr[n], "trained_seconds": round(self.trained_seconds)})
+            )
+        return {f"snr_db_{k}": v for k, v in snr.items()}
+
+    def save(self) -> None:
+        """Write a resumable checkpoint."""
+        tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.codec.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.items()}
+        tensors |= optimizer_tensors(self.optimizer)
+        meta = {"config": self.config.to_dict(), "best": self.best, "trained_seconds": self.trained_seconds}
+        save_checkpoint(self.run / "checkpoints", Checkpoint(self.step, tensors, meta), self.config.keep)
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint of the run folder; False when there is none. Raises ResumeError."""
+        stored = latest_checkpoint(self.run / "checkpoints")
+        if stored is None:
+            return False
+        if stored.meta["config"] != self.config.to_dict():
+            raise ResumeError(f"{self.run} was started with another configuration; choose another --run folder")
+        own = {k: v for k, v in stored.tensors.items() if k.startswith("model.")}
+        self.codec.load_state_dict({k.removeprefix("model."): v for k, v in own.items()})
+        for name in self.average:
+            self.average[name].copy_(stored.tensors[f"average.{name}"])
+        restore_optimizer(self.optimizer, stored.tensors)
+        self.step, self.best = stored.step, stored.meta["best"]
+        self.trained_seconds = stored.meta["trained_seconds"]
+        return True
+
+    # -- the loop ----------------------------------------------------------------------------------------
+
+    def fit(self, bank: ClipBank, validation: ClipBank, report: Report, stop: Stop, max_minutes: float) -> str:
+        """Train until the schedule ends, `max_minutes` pass or `stop` is asked; returns which of these it was."""
+        began = last_save = time.monotonic()
+        already = self.trained_seconds
+        reason = "finished"
+        while self.step < self.config.steps:
+            if self.step >= self.config.quantize_from and not bool(self.codec.quantizer.ready):
+                self.start_codebooks(bank)
+            terms = self.train_step(bank)
+            self.step += 1
+            now = time.monotonic()
+            self.trained_seconds = already + now - began
+            row: dict[str, Any] = {"step": self.step, "seconds": round(self.trained_seconds, 1), **terms}
+            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
+                row |= self.validate(validation)
+            report(row)
+            if stop.asked or now - began > max_minutes * 60:
+                reason = "stopped" if stop.asked else "time"
+                break
+            if now - last_save > self.config.save_every_seconds:
+                self.save()
+                last_save = now
+        self.save()
+        return reason

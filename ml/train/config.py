@@ -1,0 +1,112 @@
+"""Typed configuration of codec training runs; a run stores it and resumes only with the same one."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ml.codec.config import CodecConfig, ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the codec's loss terms (`ml.codec.losses` defines the terms)."""
+
+    snr: float = 1.0
+    """Error energy over signal energy of the waveform, in units of 10 dB."""
+    l1: float = 0.0
+    """Mean absolute waveform error."""
+    mel: float = 0.15
+    """Log-mel distance at two resolutions."""
+    stft: float = 0.0
+    """Multi-scale STFT: spectral convergence and log magnitude."""
+    commitment: float = 1.0
+    """Scale of the quantizer's commitment term (already multiplied by the codec's own 0.25)."""
+    adversarial: float = 0.0
+    """Hinge loss of the generator against the discriminators."""
+    feature: float = 0.0
+    """Feature matching."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecTrainConfig:
+    """One run of `python -m ml train codec`."""
+
+    name: str
+    """Name of the recipe."""
+    codec: CodecConfig
+    """Model to train."""
+    loss: LossWeights = field(default_factory=LossWeights)
+    """Loss weights."""
+    steps: int = 10_000
+    """Optimizer steps of the whole schedule (the cosine ends here)."""
+    batch: int = 12
+    """Crops per step."""
+    crop_seconds: float = 1.0
+    """Length of a crop in seconds; a whole number of hops."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW."""
+    final_learning_rate: float = 2e-5
+    """Learning rate at the end of the cosine."""
+    warmup_steps: int = 200
+    """Steps of linear warm-up."""
+    weight_decay: float = 1e-3
+    """Decoupled weight decay."""
+    clip: float = 1.0
+    """Gradient norm limit."""
+    quantize_from: int = 300
+    """Step at which the codebooks start (k-means on the latents of that moment)."""
+    average_decay: float = 0.998
+    """Decay of the weight average that is evaluated and shipped."""
+    autocast: bool = True
+    """Matrix products in bf16 where the machine has units for it (GPU, or AMX on a CPU)."""
+    validate_every: int = 500
+    """Steps between validations, each of which may become `best`."""
+    save_every_seconds: float = 120.0
+    """Seconds between resumable checkpoints."""
+    keep: int = 2
+    """Resumable checkpoints kept."""
+    seed: int = 0
+    """Seed of initialisation, crops, augmentation and quantizer dropout."""
+    init: str = ""
+    """Weights (safetensors) to start from instead of a random model."""
+
+    def __post_init__(self) -> None:
+        if self.crop_seconds * self.codec.sample_rate % self.codec.hop:
+            raise ConfigError(f"crop_seconds {self.crop_seconds} is not a whole number of {self.codec.hop}-sample hops")
+        if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0:
+            raise ConfigError("steps, batch and learning_rate must be positive")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready mapping."""
+        return {
+            **{f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("codec", "loss")},
+            "codec": self.codec.to_dict(),
+            "loss": dataclasses.asdict(self.loss),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Inverse of `to_dict`; raises ConfigError on unknown fields."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"unknown training settings {unknown}; this build knows {sorted(known)}")
+        nested = {"codec": CodecConfig.from_dict(values["codec"]), "loss": LossWeights(**values.get("loss", {}))}
+        return cls(**{**values, **nested})
+
+
+RECIPES: dict[str, CodecTrainConfig] = {
+    "hifi": CodecTrainConfig(name="hifi", codec=CodecConfig.named("hifi")),
+    "tiny": CodecTrainConfig(
+        name="tiny",
+        codec=CodecConfig.named("tiny"),
+        steps=60,
+        batch=2,
+        crop_seconds=0.25,
+        warmup_steps=5,
+        quantize_from=20,
+        validate_every=30,
+        autocast=False,
+    ),
+}

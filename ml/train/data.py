@@ -1,0 +1,109 @@
+"""Speech for codec training: clips held in memory as int16, crops drawn by (seed, step).
+
+A batch depends on nothing but the seed and the step, so a resumed run sees exactly what the unbroken run would have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from ml.audio.io import SAMPLE_RATE, AudioError, read_audio
+
+AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a", ".webm"}
+_SPEAKERS = (
+    re.compile(r"^(?P<speaker>\d+)-\d+-\d+$"),  # LibriSpeech: speaker-chapter-utterance
+    re.compile(r"^(?P<speaker>\d{5})\d{4}$"),  # speechocean762: SSSSSUUUU
+    re.compile(r"^(?P<speaker>common_voice_[a-z]+)_\d+$"),
+)
+
+
+def speaker_of(path: Path) -> str:
+    """Speaker label from a file name as the corpora write it; the file's own name where there is none."""
+    for pattern in _SPEAKERS:
+        if match := pattern.match(path.stem):
+            return f"{path.parent.name}/{match['speaker']}"
+    return f"{path.parent.name}/{path.stem}"
+
+
+def split_of(path: Path) -> str:
+    """train, validation or test (0.90 / 0.05 / 0.05), by a hash of the speaker."""
+    bucket = int(hashlib.sha256(speaker_of(path).encode()).hexdigest(), 16) % 20
+    return {0: "validation", 1: "test"}.get(bucket, "train")
+
+
+def find_audio(folders: Iterable[Path]) -> list[Path]:
+    """Audio files below `folders`, sorted. Raises AudioError when a folder is missing or holds none."""
+    found: list[Path] = []
+    for folder in folders:
+        here = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        if not here:
+            raise AudioError(f"no audio files below {folder}; check the folder")
+        found += here
+    return found
+
+
+@dataclass(frozen=True)
+class ClipBank:
+    """Clips end to end in one int16 array."""
+
+    samples: NDArray[np.int16]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def load(cls, paths: list[Path], cache: Path | None = None) -> ClipBank:
+        """Decode `paths` to 16 kHz mono; with `cache` (a folder) a second load takes a moment."""
+        key = hashlib.sha256("\n".join(f"{p.resolve()}:{p.stat().st_size}" for p in paths).encode()).hexdigest()[:16]
+        file = cache / f"clips-{key}.npz" if cache else None
+        if file and file.exists():
+            with np.load(file, allow_pickle=False) as stored:
+                return cls(stored["samples"], stored["starts"], stored["lengths"])
+        clips = [
+            np.round(np.clip(read_audio(path), -1.0, 1.0) * 32767).astype(np.int16)
+            for path in track(paths, description="decoding clips", transient=True)
+        ]
+        lengths = np.array([len(clip) for clip in clips], dtype=np.int64)
+        bank = cls(np.concatenate(clips), np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_suffix(".partial.npz")
+            np.savez(partial, samples=bank.samples, starts=bank.starts, lengths=bank.lengths)
+            partial.replace(file)
+        return bank
+
+    @property
+    def hours(self) -> float:
+        return len(self.samples) / SAMPLE_RATE / 3600.0
+
+    def clip(self, index: int) -> NDArray[np.float32]:
+        """Clip `index` as float32 in [-1, 1]."""
+        start = self.starts[index]
+        return self.samples[start : start + self.lengths[index]].astype(np.float32) / 32768.0
+
+    def batch(self, rows: int, samples: int, seed: int, step: int) -> NDArray[np.float32]:
+        """Crops `[rows, samples]`, clips weighted by length, gain and polarity varied, a tenth with faint noise."""
+        rng = np.random.default_rng((seed, step))
+        chosen = rng.choice(len(self.lengths), size=rows, p=self.lengths / self.lengths.sum())
+        out = np.zeros((rows, samples), np.float32)
+        for row, index in enumerate(chosen):
+            clip = self.clip(int(index))
+            if len(clip) > samples:
+                offset = int(rng.integers(0, len(clip) - samples))
+                out[row] = clip[offset : offset + samples]
+            else:
+                out[row, : len(clip)] = clip
+        level = np.sqrt(np.mean(out**2, axis=1, keepdims=True)) + 1e-4
+        target = 10.0 ** (rng.uniform(-34.0, -14.0, size=(rows, 1)) / 20.0)
+        gain = np.minimum(target / level, 0.99 / (np.abs(out).max(axis=1, keepdims=True) + 1e-4))
+        out *= gain * rng.choice((-1.0, 1.0), size=(rows, 1))
+        noisy = rng.random((rows, 1)) < 0.1
+        out += noisy * rng.standard_normal(out.shape) * target * 10.0 ** (rng.uniform(-45.0, -25.0, (rows, 1)) / 20.0)
+        return out.astype(np.float32)
