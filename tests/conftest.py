@@ -1,0 +1,55 @@
+"""Fixtures that every test may use: the private database, Redis, the shared data folder, the whole stack."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import Plan, Redis, plan, require
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def servers() -> Plan:
+    """Where this run's private servers are; ask ``postgres`` or ``redis_server`` for a running one."""
+    return plan()
+
+
+@pytest.fixture(scope="session")
+def redis_server(servers: Plan) -> Redis:
+    """A running private Redis."""
+    require("Redis")
+    servers.redis.start()
+    return servers.redis
+
+
+@pytest.fixture(scope="session")
+def database_server(servers: Plan) -> str:
+    """URL of the running database of this run (Postgres, or SQLite when asked for)."""
+    url = os.environ["DATABASE_URL"]
+    if url.startswith("postgres"):
+        require("PostgreSQL")
+        servers.postgres.start()
+    return url
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(database_server: str) -> None:
+    """pytest-django asks for this before it makes the test database: by then Postgres has to run."""
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared recordings beside the repository; read only, never copied from."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("../shared/data is not here (recordings for development, not part of the repository)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The system's Chromium, for Playwright's ``executable_path``."""
+    return require("Chromium")
