@@ -1,0 +1,68 @@
+"""``python -m ml serve``: the command line of the inference server."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    listen: Annotated[
+        list[str], typer.Option("--listen", help="unix:///absolute/path.sock or tcp://host:port; may be given often.")
+    ],
+    slots: Annotated[int, typer.Option("--slots", min=1, max=256, help="Live sessions at a time.")] = 8,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Folder with codec-PRESET.safetensors and its card.")
+    ] = None,
+    preset: Annotated[str, typer.Option("--preset", help="Codec preset to serve.")] = "hifi",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads on a CPU.")] = 1,
+    tick_ms: Annotated[
+        float, typer.Option("--tick-ms", min=0.0, max=20.0, help="Shortest time between two batch steps.")
+    ] = 5.0,
+    queue: Annotated[int, typer.Option("--queue", min=1, max=500, help="20 ms frames that may wait per session.")] = 25,
+    vad: Annotated[bool, typer.Option("--vad/--no-vad", help="Tell clients when speech starts and stops.")] = True,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve live sessions over unix sockets or TCP; prints one JSON line when ready, drains at SIGTERM.
+
+    Exits with 2 and one line on standard error when it cannot start, with 1 when the device fails later.
+    """
+    import asyncio
+
+    from ml.codec import WEIGHTS_DIR, CheckpointError
+    from ml.serve import wire
+    from ml.serve.app import ServeOptions, StartError, run
+    from ml.serve.engine import EngineConfig
+    from ml.serve.sockets import ListenError
+    from ml.vad import VadError
+
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        _refuse(f"no log level {log_level!r}; use debug, info, warning or error")
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        options = ServeOptions(
+            listen=[wire.parse_address(text) for text in listen],
+            weights=weights or WEIGHTS_DIR,
+            preset=preset,
+            device=device,
+            vad=vad,
+            engine=EngineConfig(capacity=slots, threads=threads, tick_ms=tick_ms, queue_frames=queue),
+        )
+        code = asyncio.run(run(options))
+    except (wire.WireError, StartError, CheckpointError, ListenError, VadError) as error:
+        _refuse(str(error))
+    raise typer.Exit(code)
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(f"serve: {message}", err=True)
+    raise typer.Exit(2)
