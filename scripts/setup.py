@@ -128,7 +128,7 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
-# -- the steps ----------------------------------------------------------------------------------------------------------
+# -- the steps ------------------------------------------------------------------------------------------------------
 
 
 def text(*names: str) -> list[str]:
@@ -156,7 +156,9 @@ def make_environment(setup: Setup) -> None:
     except ImportError:
         package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         if not may_apt():
-            raise SetupError(f"this Python cannot make environments; install it by: apt-get install {package}") from None
+            raise SetupError(
+                f"this Python cannot make environments; install it by: apt-get install {package}"
+            ) from None
         apt_install(setup, [package])
     setup.call([sys.executable, "-m", "venv", "--clear", str(setup.venv)], "making the virtual environment")
 
@@ -178,9 +180,12 @@ def install_torch(setup: Setup) -> None:
     cpu = torch_is_cpu_build(packages)
     moved = arrange_torchaudio(packages, cpu=cpu)
     if cpu:
-        print(f"  torch is a CPU build: torchaudio's {moved} CUDA libraries are set aside (its transforms are pure torch)")
+        print(
+            f"  torch is a CPU build: torchaudio's {moved} CUDA libraries are set aside (its transforms are pure torch)"
+        )
     setup.call(
-        [str(setup.python), "-W", "ignore", "-c", "import torch, torchaudio.transforms"], "importing torch and torchaudio"
+        [str(setup.python), "-W", "ignore", "-c", "import torch, torchaudio.transforms"],
+        "importing torch and torchaudio",
     )
 
 
@@ -208,7 +213,9 @@ def install_dev(setup: Setup) -> None:
         setup.pip("installing the tools for tests", "--no-deps", "-r", str(lock))
         return
     # pesq exists as source only; everything else is a wheel
-    print("  no C compiler with Python headers: PESQ figures are left out (apt-get install build-essential python3-dev)")
+    print(
+        "  no C compiler with Python headers: PESQ figures are left out (apt-get install build-essential python3-dev)"
+    )
     reduced = setup.stamps / "dev-without-pesq.txt"
     reduced.parent.mkdir(parents=True, exist_ok=True)
     reduced.write_text("".join(line for line in lock.read_text().splitlines(True) if not line.startswith("pesq==")))
@@ -225,16 +232,18 @@ def compiler_at_hand(setup: Setup) -> bool:
     return bool(shutil.which("gcc") or shutil.which("cc")) and Path(sysconfig.get_path("include"), "Python.h").exists()
 
 
-# -- system binaries and node, for the tests ------------------------------------------------------------------------------
+# -- system binaries and node, for the tests ------------------------------------------------------------------------
 
 
 def find_binary(*names: str) -> str | None:
     """A program on PATH or where Debian keeps PostgreSQL's server programs."""
     for name in names:
-        if found := shutil.which(name):
+        found = shutil.which(name)
+        if found:
             return found
-        if found_in := sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")):
-            return str(found_in[-1])
+        versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+        if versions:
+            return str(versions[-1])
     return None
 
 
@@ -261,7 +270,7 @@ def apt_install(setup: Setup, packages: list[str]) -> None:
 
 
 def system_tools(setup: Setup) -> None:
-    """Install what the tests need of the system, or say what is missing; the tests then skip or fail with that reason."""
+    """Install what the tests need of the system, or say what is missing; the tests then skip (in CI: fail)."""
     missing = missing_system()
     if missing and may_apt():
         print(f"· installing {', '.join(missing)} by apt", flush=True)
@@ -344,7 +353,7 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(
-            "setup: Python 3.11 or newer is needed and this is %d.%d; install it (e.g. apt-get install python3.11 "
-            "python3.11-venv) and run: make run PYTHON=python3.11" % sys.version_info[:2]
+            f"setup: Python 3.11 or newer is needed and this is {sys.version.split()[0]}; install it "
+            "(e.g. apt-get install python3.11 python3.11-venv) and run: make run PYTHON=python3.11"
         )
     sys.exit(main())

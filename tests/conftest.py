@@ -1,7 +1,6 @@
 """Fixtures that every test may use: the private database, Redis, the shared data folder, the whole stack."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest

@@ -201,7 +201,8 @@ def plan() -> Plan:
     _plan = Plan(folder, Postgres(folder / "postgres", free_port()), Redis(folder / "redis", free_port()))
     atexit.register(_plan.stop)
     os.environ["VOICE_VAR_DIR"] = str(folder / "var")
-    os.environ["REDIS_URL"] = _plan.redis.url
+    # in this process events stay in memory; the stack fixture gives its own processes the private Redis
+    os.environ.pop("REDIS_URL", None)
     sqlite = os.environ.get("VOICE_TEST_DATABASE") == "sqlite"
     if not sqlite and find_binary(*SYSTEM["PostgreSQL"][1]) is None and not os.environ.get("CI"):
         sqlite = True
