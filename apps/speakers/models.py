@@ -1,0 +1,91 @@
+"""Who speaks, and in which mood."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+PITCH_SEMITONES = (-12.0, 12.0)
+ENERGY_DB = (-12.0, 12.0)
+RATE = (0.5, 2.0)
+INTENSITY = (0.0, 1.0)
+
+
+def _between(low: float, high: float) -> list[MinValueValidator | MaxValueValidator]:
+    return [MinValueValidator(low), MaxValueValidator(high)]
+
+
+class Speaker(models.Model):
+    """A voice. ``slug`` is its name on the wire and never changes once sessions refer to it.
+
+    The controls shift the voice away from how its speaker sounds by nature: ``pitch_semitones`` (-12..12),
+    ``energy_db`` (-12..12), ``rate`` (0.5..2, 1 is natural).
+    """
+
+    class Gender(models.TextChoices):
+        FEMALE = "female", _("female")
+        MALE = "male", _("male")
+        OTHER = "other", _("other")
+
+    class Accent(models.TextChoices):
+        STANDARD = "standard", _("standard")
+        COASTAL = "coastal", _("Coastal Andhra")
+        RAYALASEEMA = "rayalaseema", _("Rayalaseema")
+        TELANGANA = "telangana", _("Telangana")
+
+    slug = models.SlugField(_("slug"), max_length=50, unique=True)
+    name_te = models.CharField(_("name in Telugu"), max_length=80)
+    name_en = models.CharField(_("name in English"), max_length=80)
+    description = models.CharField(_("description"), max_length=300, blank=True)
+    gender = models.CharField(_("gender"), max_length=10, choices=Gender)
+    accent = models.CharField(_("accent"), max_length=20, choices=Accent, default=Accent.STANDARD)
+    pitch_semitones = models.FloatField(_("pitch (semitones)"), default=0.0, validators=_between(*PITCH_SEMITONES))
+    energy_db = models.FloatField(_("energy (dB)"), default=0.0, validators=_between(*ENERGY_DB))
+    rate = models.FloatField(_("rate"), default=1.0, validators=_between(*RATE))
+    order = models.PositiveSmallIntegerField(_("order"), default=0)
+    is_published = models.BooleanField(_("published"), default=False, help_text=_("Only published voices are offered."))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("speaker")
+        verbose_name_plural = _("speakers")
+        ordering = ["order", "slug"]
+        constraints = [
+            models.CheckConstraint(condition=Q(pitch_semitones__range=PITCH_SEMITONES), name="speaker_pitch_range"),
+            models.CheckConstraint(condition=Q(energy_db__range=ENERGY_DB), name="speaker_energy_range"),
+            models.CheckConstraint(condition=Q(rate__range=RATE), name="speaker_rate_range"),
+            models.CheckConstraint(condition=Q(gender__in=["female", "male", "other"]), name="speaker_gender_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name_te} ({self.name_en})"
+
+
+class Emotion(models.Model):
+    """A mood or register to speak in. ``slug`` is its name on the wire; ``default_intensity`` is 0..1."""
+
+    slug = models.SlugField(_("slug"), max_length=50, unique=True)
+    name_te = models.CharField(_("name in Telugu"), max_length=80)
+    name_en = models.CharField(_("name in English"), max_length=80)
+    emoji = models.CharField(_("emoji"), max_length=16, blank=True)
+    default_intensity = models.FloatField(_("default intensity"), default=0.5, validators=_between(*INTENSITY))
+    order = models.PositiveSmallIntegerField(_("order"), default=0)
+    is_published = models.BooleanField(
+        _("published"), default=False, help_text=_("Only published emotions are offered.")
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("emotion")
+        verbose_name_plural = _("emotions")
+        ordering = ["order", "slug"]
+        constraints = [
+            models.CheckConstraint(condition=Q(default_intensity__range=INTENSITY), name="emotion_intensity_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.emoji} {self.name_te} ({self.name_en})".strip()

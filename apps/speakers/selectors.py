@@ -1,0 +1,27 @@
+"""Reads of voices and emotions."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from apps.speakers.models import Emotion, Speaker
+
+
+def speakers_published() -> QuerySet[Speaker]:
+    """Voices that may be chosen, in the operator's order."""
+    return Speaker.objects.filter(is_published=True)
+
+
+def emotions_published() -> QuerySet[Emotion]:
+    """Emotions that may be chosen, in the operator's order."""
+    return Emotion.objects.filter(is_published=True)
+
+
+def speaker_published(*, slug: str) -> Speaker | None:
+    """The published voice of that name, else None."""
+    return speakers_published().filter(slug=slug).first()
+
+
+def emotion_published(*, slug: str) -> Emotion | None:
+    """The published emotion of that name, else None."""
+    return emotions_published().filter(slug=slug).first()

@@ -1,0 +1,184 @@
+"""A conversation (session) and what was said in it (turns)."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.speakers.models import Emotion, Speaker
+from apps.voice.storage import turn_audio_path, turn_codes_path, turn_output_path
+
+QUANTIZERS = (1, 8)
+GENERATION_MAX = 2**32 - 1
+
+
+class VoiceSession(models.Model):
+    """One conversation of one person, over one or more sockets. The truth is this row, never a socket.
+
+    States::
+
+        session_open
+             │
+             ▼    session_suspend (socket closed), or reaper: lease_until passed
+           live ────────────────────────────────────────────────────────► suspended
+             │  ◄──────────────────────────────────────────────────────────  │
+             │    session_resume with the token, until resume_until           │
+             │                                                                │
+             │  session_end                      session_end, or reaper:      │
+             └───────────────► ended ◄──────────  resume_until passed ────────┘
+
+    Times, with the defaults::
+
+        t=0 open    5 s renew   10 s renew    (web process killed here)
+         │           │           │
+         └ lease 15 s└ lease 20 s└ lease_until = 25 s ──► suspended ──► resume_until = 85 s ──► ended
+                                   VOICE_LEASE_SECONDS      VOICE_RESUME_SECONDS
+
+    ``last_seen``: the last proof of life. ``resume_hash``: SHA-256 of the only token that resumes this session (the
+    token itself is never stored, and each resume replaces it). ``generation``: number of the response being played;
+    it never falls. ``event_seq``: number of the last event sent about this row; a listener that missed one re-reads.
+    The owner is a user, or a guest known by ``guest_key``, never both.
+    """
+
+    class Mode(models.TextChoices):
+        TALK = "talk", _("talk")
+        RECONSTRUCT = "reconstruct", _("reconstruct")
+
+    class TurnTaking(models.TextChoices):
+        STREAM = "stream", _("stream")
+        TURN = "turn", _("turn by turn")
+
+    class Status(models.TextChoices):
+        LIVE = "live", _("live")
+        SUSPENDED = "suspended", _("suspended")
+        ENDED = "ended", _("ended")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="voice_sessions",
+    )
+    guest_key = models.CharField(_("guest key"), max_length=64, blank=True, db_index=True)
+    speaker = models.ForeignKey(
+        Speaker, verbose_name=_("speaker"), null=True, blank=True, on_delete=models.PROTECT, related_name="sessions"
+    )
+    emotion = models.ForeignKey(
+        Emotion, verbose_name=_("emotion"), null=True, blank=True, on_delete=models.PROTECT, related_name="sessions"
+    )
+    mode = models.CharField(_("mode"), max_length=12, choices=Mode)
+    turn_taking = models.CharField(_("turn-taking"), max_length=8, choices=TurnTaking, default=TurnTaking.STREAM)
+    quantizers = models.PositiveSmallIntegerField(
+        _("quantizers"), default=8, validators=[MinValueValidator(QUANTIZERS[0]), MaxValueValidator(QUANTIZERS[1])]
+    )
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.LIVE)
+    end_reason = models.CharField(_("end reason"), max_length=40, blank=True)
+    last_seen = models.DateTimeField(_("last seen"))
+    lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
+    resume_hash = models.CharField(_("hash of the resume token"), max_length=64, blank=True)
+    resume_until = models.DateTimeField(_("can be resumed until"), null=True, blank=True)
+    generation = models.PositiveBigIntegerField(
+        _("generation"), default=0, validators=[MaxValueValidator(GENERATION_MAX)]
+    )
+    event_seq = models.PositiveBigIntegerField(_("event number"), default=0)
+    client = models.CharField(_("client"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("began"))
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("voice session")
+        verbose_name_plural = _("voice sessions")
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["status", "lease_until"], name="session_status_lease"),
+            models.Index(fields=["status", "resume_until"], name="session_status_resume"),
+            models.Index(fields=["-created_at"], name="session_created"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(owner__isnull=False, guest_key="") | (Q(owner__isnull=True) & ~Q(guest_key="")),
+                name="session_owner_or_guest",
+                violation_error_message=_("A session belongs to a user or to a guest, never to both or none."),
+            ),
+            models.CheckConstraint(condition=Q(quantizers__range=QUANTIZERS), name="session_quantizers_range"),
+            models.CheckConstraint(condition=Q(generation__range=(0, GENERATION_MAX)), name="session_generation_range"),
+            models.CheckConstraint(condition=Q(mode__in=["talk", "reconstruct"]), name="session_mode_known"),
+            models.CheckConstraint(condition=Q(turn_taking__in=["stream", "turn"]), name="session_turn_taking_known"),
+            models.CheckConstraint(
+                condition=(
+                    Q(status="live", lease_until__isnull=False, ended_at__isnull=True, end_reason="")
+                    | Q(status="suspended", resume_until__isnull=False, ended_at__isnull=True, end_reason="")
+                    | (Q(status="ended", ended_at__isnull=False, resume_hash="") & ~Q(end_reason=""))
+                ),
+                name="session_status_consistent",
+            ),
+            models.UniqueConstraint(
+                fields=["resume_hash"], condition=~Q(resume_hash=""), name="session_resume_hash_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mode} {str(self.id)[:8]}"
+
+
+class Turn(models.Model):
+    """One stretch of speech, numbered within its session.
+
+    ``audio`` is what the microphone heard (FLAC, 16 kHz mono), ``output_audio`` what was sent back, ``codes`` the
+    codec's codes (.npy, uint16 [levels, frames]). ``start_ms`` is media time within the session, ``interrupted_at_ms``
+    how much of the turn had been heard when the other side barged in (never more than ``duration_ms``).
+    ``latency`` holds milliseconds by stage: endpoint_ms, queue_ms, encode_ms, decode_ms, server_ms, network_ms,
+    playback_ms. Deleting a turn deletes its files.
+    """
+
+    class Role(models.TextChoices):
+        USER = "user", _("user")
+        ASSISTANT = "assistant", _("assistant")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    session = models.ForeignKey(VoiceSession, verbose_name=_("session"), on_delete=models.CASCADE, related_name="turns")
+    index = models.PositiveIntegerField(_("number"))
+    role = models.CharField(_("role"), max_length=10, choices=Role)
+    speaker = models.ForeignKey(
+        Speaker, verbose_name=_("speaker"), null=True, blank=True, on_delete=models.PROTECT, related_name="turns"
+    )
+    emotion = models.ForeignKey(
+        Emotion, verbose_name=_("emotion"), null=True, blank=True, on_delete=models.PROTECT, related_name="turns"
+    )
+    audio = models.FileField(_("audio heard"), upload_to=turn_audio_path, max_length=200, blank=True)
+    output_audio = models.FileField(_("audio sent back"), upload_to=turn_output_path, max_length=200, blank=True)
+    codes = models.FileField(_("codes"), upload_to=turn_codes_path, max_length=200, blank=True)
+    started_at = models.DateTimeField(_("began"))
+    ended_at = models.DateTimeField(_("ended"))
+    start_ms = models.PositiveBigIntegerField(_("start (ms)"))
+    duration_ms = models.PositiveIntegerField(_("duration (ms)"))
+    interrupted_at_ms = models.PositiveIntegerField(_("interrupted at (ms)"), null=True, blank=True)
+    latency = models.JSONField(_("latency (ms)"), default=dict, blank=True)
+    model_versions = models.JSONField(_("models"), default=dict, blank=True)
+    stats = models.JSONField(_("figures"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("turn")
+        verbose_name_plural = _("turns")
+        ordering = ["session", "index"]
+        indexes = [models.Index(fields=["-started_at"], name="turn_started")]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "index"], name="turn_index_unique"),
+            models.CheckConstraint(condition=Q(role__in=["user", "assistant"]), name="turn_role_known"),
+            models.CheckConstraint(condition=Q(ended_at__gte=F("started_at")), name="turn_ends_after_start"),
+            models.CheckConstraint(
+                condition=Q(interrupted_at_ms__isnull=True) | Q(interrupted_at_ms__lte=F("duration_ms")),
+                name="turn_interrupted_within",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} #{self.index}"

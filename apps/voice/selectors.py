@@ -1,0 +1,88 @@
+"""Reads of sessions and turns."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
+
+from apps.speakers.selectors import emotions_published, speakers_published
+from apps.voice.access import GUEST_SESSION_KEY
+from apps.voice.models import Turn, VoiceSession
+
+
+def turn_visible(*, turn_id: UUID, user: AbstractBaseUser | AnonymousUser, guest_key: str) -> Turn | None:
+    """The turn if this person may hear it: staff, the session's owner, or the session's guest; else None."""
+    turn = Turn.objects.select_related("session").filter(pk=turn_id).first()
+    if turn is None:
+        return None
+    if user.is_authenticated:
+        allowed = bool(getattr(user, "is_staff", False)) or turn.session.owner_id == user.pk
+    else:
+        allowed = bool(guest_key) and turn.session.guest_key == guest_key
+    return turn if allowed else None
+
+
+def session_turns(*, session_id: UUID) -> QuerySet[Turn]:
+    """A session's turns in order."""
+    return Turn.objects.filter(session_id=session_id).select_related("speaker", "emotion").order_by("index")
+
+
+def session_get(*, session_id: UUID) -> VoiceSession | None:
+    """The session with its voice and emotion, or None."""
+    return VoiceSession.objects.select_related("speaker", "emotion").filter(pk=session_id).first()
+
+
+def socket_allowed(*, session_key: str | None, user_id: int | None, guest_key: str) -> bool:
+    """May a socket opened earlier stay open? Asked once a minute, since a log-out does not reach open sockets.
+
+    A user's socket needs the same user still active and still logged in in that Django session; a guest's needs
+    guests still allowed, and (with cookies) the Django session still there with the same key.
+    """
+    store: SessionBase | None = None
+    if session_key:
+        store = import_string(settings.SESSION_ENGINE + ".SessionStore")(session_key)
+    if user_id is None:
+        if not settings.VOICE_ALLOW_GUESTS:
+            return False
+        return store is None or not guest_key or store.get(GUEST_SESSION_KEY, guest_key) == guest_key
+    user = get_user_model().objects.filter(pk=user_id, is_active=True).first()
+    if user is None or store is None:
+        return False
+    from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+
+    # The hash covers the password: changing it logs every other session out.
+    return store.get(SESSION_KEY) == str(user_id) and store.get(HASH_SESSION_KEY) == user.get_session_auth_hash()
+
+
+def page_config(*, user: AbstractBaseUser | AnonymousUser, ws_path: str, login_url: str) -> dict[str, Any]:
+    """What the talk page needs to know, ready for JSON."""
+    speakers = list(speakers_published().values("slug", "name_te", "name_en", "gender", "description"))
+    emotions = list(emotions_published().values("slug", "name_te", "name_en", "emoji"))
+    return {
+        "ws_path": ws_path,
+        "speakers": speakers,
+        "emotions": emotions,
+        "defaults": {
+            "speaker": speakers[0]["slug"] if speakers else None,
+            "emotion": emotions[0]["slug"] if emotions else None,
+            "quantizers": 8,
+            "mode": VoiceSession.Mode.RECONSTRUCT.value,
+            "turn_taking": VoiceSession.TurnTaking.STREAM.value,
+        },
+        "limits": {
+            "max_ahead_ms": settings.VOICE_MAX_AHEAD_MS,
+            "resume_seconds": settings.VOICE_RESUME_SECONDS,
+            "quantizers": [1, 8],
+        },
+        "guests_allowed": settings.VOICE_ALLOW_GUESTS,
+        "authenticated": user.is_authenticated,
+        "login_url": login_url,
+        "debug": settings.VOICE_PAGE_DEBUG,
+    }

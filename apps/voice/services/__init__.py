@@ -1,0 +1,37 @@
+"""Writes of sessions and turns. States and times: the docstring of :class:`apps.voice.models.VoiceSession`.
+
+All are synchronous; the consumer calls them through ``database_sync_to_async``, never in the frame path. ``holder``
+is the resume token that the caller holds: when another connection has resumed the session meanwhile, the caller's
+writes no longer count.
+"""
+
+from __future__ import annotations
+
+from apps.voice.errors import ResumeExpired, ServiceError, TakenOver
+from apps.voice.services.sessions import (
+    OpenedSession,
+    session_configure,
+    session_end,
+    session_open,
+    session_renew,
+    session_resume,
+    session_suspend,
+    sessions_reap,
+)
+from apps.voice.services.turns import TurnDraft, turn_record
+
+__all__ = [
+    "OpenedSession",
+    "ResumeExpired",
+    "ServiceError",
+    "TakenOver",
+    "TurnDraft",
+    "session_configure",
+    "session_end",
+    "session_open",
+    "session_renew",
+    "session_resume",
+    "session_suspend",
+    "sessions_reap",
+    "turn_record",
+]

@@ -1,0 +1,29 @@
+"""What the services of sessions and turns share: locked rows, and words for what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+
+from apps.voice.errors import ServiceError
+from apps.voice.models import VoiceSession
+
+
+def locked_sessions() -> Any:
+    # `of`: the row alone is locked, not the voices it refers to (nullable joins cannot be locked anyway).
+    return VoiceSession.objects.select_for_update(of=("self",)).select_related("speaker", "emotion")
+
+
+def locked_session(session_id: UUID) -> VoiceSession:
+    session: VoiceSession | None = locked_sessions().filter(pk=session_id).first()
+    if session is None:
+        raise ServiceError("unknown_session", f"there is no session {session_id}", "start a new session")
+    return session
+
+
+def words(error: ValidationError) -> str:
+    if hasattr(error, "error_dict"):
+        return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+    return " ".join(error.messages)

@@ -1,0 +1,58 @@
+"""The talk page, and recordings for those who may hear them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from apps.voice.access import ensure_guest_key, guest_key_of
+from apps.voice.ranges import ranged_response
+from apps.voice.selectors import page_config, turn_visible
+
+WS_PATH = "/ws/voice/"
+
+
+@require_safe
+@never_cache
+def talk(request: HttpRequest) -> HttpResponse:
+    """The page on which people talk. A guest gets a key here, which makes their recordings theirs."""
+    if not request.user.is_authenticated and settings.VOICE_ALLOW_GUESTS:
+        ensure_guest_key(request.session)
+    login_url = f"{reverse('login')}?{urlencode({'next': reverse('talk')})}"
+    page = page_config(user=request.user, ws_path=WS_PATH, login_url=login_url)
+    return render(request, "voice/talk.html", {"page": page})
+
+
+@require_safe
+def turn_audio(request: HttpRequest, turn_id: UUID) -> HttpResponseBase:
+    """What the microphone heard, FLAC."""
+    return _turn_file(request, turn_id, "audio", "audio/flac")
+
+
+@require_safe
+def turn_output(request: HttpRequest, turn_id: UUID) -> HttpResponseBase:
+    """What was sent back, FLAC."""
+    return _turn_file(request, turn_id, "output_audio", "audio/flac")
+
+
+@require_safe
+def turn_codes(request: HttpRequest, turn_id: UUID) -> HttpResponseBase:
+    """The codec's codes, .npy uint16 [levels, frames]."""
+    return _turn_file(request, turn_id, "codes", "application/octet-stream")
+
+
+def _turn_file(request: HttpRequest, turn_id: UUID, attribute: str, content_type: str) -> HttpResponseBase:
+    # 404 also for those who may not hear it: whether a turn exists is nobody else's business.
+    turn = turn_visible(turn_id=turn_id, user=request.user, guest_key=guest_key_of(request.session))
+    stored = getattr(turn, attribute) if turn is not None else None
+    if not stored or not stored.storage.exists(stored.name):
+        raise Http404(_("There is no such recording."))
+    return ranged_response(request, stored, content_type=content_type, etag=f"{turn_id}-{attribute}")

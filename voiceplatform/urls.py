@@ -1,0 +1,23 @@
+"""All addresses of the site. Sockets: `voiceplatform.asgi`."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+from voiceplatform import health
+
+admin.site.site_title = admin.site.site_header = "Telugu Voice"
+
+urlpatterns = [
+    path("", include("apps.voice.urls")),
+    path("", include("apps.speakers.urls")),
+    path("", include("apps.training.urls")),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/", admin.site.urls),
+]
