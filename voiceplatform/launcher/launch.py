@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from types import FrameType
+from typing import Any
 
 from django.core.management import call_command
 
@@ -74,7 +75,7 @@ def _start(plan: LaunchPlan, supervisor: Supervisor, reporter: Reporter) -> None
     reporter.done(f"pages answer ({supervisor.wait_ready(web, WEB_DEADLINE_S):.1f} s)")
 
 
-def _handle_signals(supervisor: Supervisor) -> dict[int, signal._HANDLER]:
+def _handle_signals(supervisor: Supervisor) -> dict[signal.Signals, Any]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
