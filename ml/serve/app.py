@@ -10,7 +10,6 @@ import os
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -79,6 +78,55 @@ def load_offer(options: ServeOptions, device: torch.device) -> tuple[TeluCodec, 
     return codec, Offer(options.preset, config.sample_rate, config.hop, delay_ms, models)
 
 
+class Service:
+    """Engine, sockets and their wiring; used by one event loop."""
+
+    def __init__(self, codec: TeluCodec, offer: Offer, device: torch.device, options: ServeOptions) -> None:
+        self.offer = offer
+        self.options = options
+        self.device = device
+        self.leave = asyncio.Event()
+        """Set by whoever wants the service to end, and when the device fails."""
+        self.failure: BaseException | None = None
+        self.server = InferenceServer(offer, options.server)
+        capacity = options.engine.capacity
+        vad = VadBank(SileroVad(), capacity, wire.FRAME_SAMPLES, options.segmenter) if options.vad else None
+        self.stepper = CodecStepper(codec, capacity, wire.FRAME_SAMPLES, device)
+        self.engine = Engine(self.stepper, vad, options.engine, self._publish, self._failed)
+        self._listeners: list[Listener] = []
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self) -> list[wire.Address]:
+        """Take the addresses, warm up, listen; returns where. Raises ListenError."""
+        # Taken before the warm-up, so that a second server fails at once, and listened on after it.
+        for address in self.options.listen:
+            self._listeners.append(bind(address))
+        await asyncio.to_thread(self.engine.start)
+        for listener in self._listeners:
+            listener.start()
+        await self.server.listen(self.engine, [listener.sock for listener in self._listeners])
+        return [listener.address for listener in self._listeners]
+
+    async def stop(self) -> None:
+        """Drain (unless the device has failed), remove the sockets, stop the device thread."""
+        try:
+            if self.failure is None:
+                await self.server.drain()
+        finally:
+            for listener in self._listeners:
+                listener.close()
+            await asyncio.to_thread(self.engine.stop)
+
+    def _publish(self, outputs: list[Output]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to hear it
+            self._loop.call_soon_threadsafe(self.server.deliver, outputs)
+
+    def _failed(self, error: BaseException) -> None:
+        self.failure = error
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.leave.set)
+
+
 async def run(options: ServeOptions) -> int:
     """Serve until SIGTERM or SIGINT; the exit status (0 drained, 1 the device failed).
 
@@ -86,58 +134,28 @@ async def run(options: ServeOptions) -> int:
         StartError, CheckpointError, VadError, ListenError: nothing was served; each is one line for the user.
     """
     device = choose_device(options.device)
-    codec, offer = load_offer(options, device)
-    capacity = options.engine.capacity
-    vad = VadBank(SileroVad(), capacity, wire.FRAME_SAMPLES, options.segmenter) if options.vad else None
-    loop = asyncio.get_running_loop()
-    server = InferenceServer(offer, options.server)
-    leave = asyncio.Event()
-    failures: list[BaseException] = []
-
-    def publish(outputs: list[Output]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to hear it
-            loop.call_soon_threadsafe(server.deliver, outputs)
-
-    def failed(error: BaseException) -> None:
-        failures.append(error)
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(leave.set)
-
-    engine = Engine(CodecStepper(codec, capacity, wire.FRAME_SAMPLES, device), vad, options.engine, publish, failed)
+    service = Service(*load_offer(options, device), device, options)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leave.set)
-    # The addresses are taken before the warm-up, so that a second server fails at once, and listened on after it.
-    listeners: list[Listener] = []
+        asyncio.get_running_loop().add_signal_handler(number, service.leave.set)
     try:
-        for address in options.listen:
-            listeners.append(bind(address))
-        await asyncio.to_thread(engine.start)
-        for listener in listeners:
-            listener.start()
-        await server.listen(engine, [listener.sock for listener in listeners])
-        _say_ready([str(listener.address) for listener in listeners], options, device, engine, offer.models)
-        await leave.wait()
-        if not failures:
-            await server.drain()
+        addresses = await service.start()
+        _say_ready(addresses, service)
+        await service.leave.wait()
     finally:
-        for listener in listeners:
-            listener.close()
-        await asyncio.to_thread(engine.stop)
-    return 1 if failures else 0
+        await service.stop()
+    return 1 if service.failure else 0
 
 
-def _say_ready(
-    listen: list[str], options: ServeOptions, device: torch.device, engine: Engine, models: dict[str, Any]
-) -> None:
+def _say_ready(addresses: list[wire.Address], service: Service) -> None:
     line = {
         "event": "ready",
         "pid": os.getpid(),
-        "listen": listen,
-        "slots": options.engine.capacity,
-        "device": str(device),
-        "threads": options.engine.threads,
-        "warm_up_ms": round(engine.warm_up_ms, 1),
-        "models": models,
+        "listen": [str(address) for address in addresses],
+        "slots": service.options.engine.capacity,
+        "device": str(service.device),
+        "threads": service.options.engine.threads,
+        "warm_up_ms": round(service.engine.warm_up_ms, 1),
+        "models": service.offer.models,
     }
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps(line), flush=True)

@@ -67,12 +67,14 @@ class Engine:
         config: EngineConfig,
         publish: Publish,
         on_failure: Callable[[BaseException], None],
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._stepper = stepper
         self._vad = vad
         self._config = config
         self._publish = publish
         self._on_failure = on_failure
+        self._clock = clock
         self._wake = threading.Condition()
         self._slots = SlotTable(config.capacity, config.queue_frames)
         self._stopping = False
@@ -96,7 +98,7 @@ class Engine:
             raise self._failure
 
     def stop(self) -> None:
-        """Stop after the step that runs, if any; queued frames are given up."""
+        """Stop after the step that runs, if any; queued frames are given up. Harmless when it never started."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -114,7 +116,7 @@ class Engine:
             if session.closed:
                 return 1
             before = session.dropped
-            given_up = session.push(audio, time.monotonic_ns())
+            given_up = session.push(audio, self._clock())
             self._dropped += session.dropped - before
             self._wake.notify()
             return given_up
@@ -176,7 +178,7 @@ class Engine:
                 if not sessions:
                     self._wake.wait()
                     continue
-                pause_ns = self._last_start_ns + self._config.tick_ms * 1e6 - time.monotonic_ns()
+                pause_ns = self._last_start_ns + self._config.tick_ms * 1e6 - self._clock()
                 if pause_ns > 0 and len(sessions) < self._slots.active:
                     self._wake.wait(pause_ns / 1e9)
                     continue
@@ -184,11 +186,11 @@ class Engine:
                 fresh = [session.row for session in sessions if session.fresh]
                 for session in sessions:
                     session.fresh = False
-                self._last_start_ns = time.monotonic_ns()
+                self._last_start_ns = self._clock()
                 return sessions, frames, fresh
 
     def _tick(self, sessions: list[Session], frames: list[Frame], fresh: list[int]) -> None:
-        started_ns = time.monotonic_ns()
+        started_ns = self._clock()
         rows = [session.row for session in sessions]
         pcm = np.stack([np.frombuffer(frame.audio.pcm, "<i2") for frame in frames])
         stepped = self._stepper.step(rows, fresh, pcm, [frame.quantizers for frame in frames])
@@ -210,7 +212,7 @@ class Engine:
             )
             outputs.append((session, down))
         self._publish(outputs)
-        done_ns = time.monotonic_ns()
+        done_ns = self._clock()
         with self._wake:
             self._ticks += 1
             self._late_ticks += any(done_ns > frame.due_ns for frame in frames)

@@ -77,7 +77,7 @@ class Connection:
         """
         transport = self.writer.transport
         if not transport.is_closing():
-            if transport.can_write_eof():
+            with contextlib.suppress(OSError):  # the peer has reset the connection, the loop does not know it yet
                 transport.write_eof()
             asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
 
@@ -134,7 +134,8 @@ class InferenceServer:
                 continue
             if message is None or isinstance(message, wire.AudioDown):
                 connection.unfinished -= 1
-            if message is not None:
+            stale = isinstance(message, wire.AudioDown) and message.generation < session.generation
+            if message is not None and not stale:
                 connection.send(message)
             self._end_if_finished(connection)
 

@@ -1,0 +1,25 @@
+"""Audio that tests of the models share."""
+
+import io
+import shutil
+import subprocess
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from scipy.signal import resample_poly
+
+
+@pytest.fixture(scope="session")
+def telugu_speech() -> npt.NDArray[np.int16]:
+    """A Telugu sentence by espeak-ng, int16 at 16 kHz, without silence around it."""
+    program = shutil.which("espeak-ng")
+    if program is None:
+        pytest.skip("espeak-ng is not installed (apt-get install espeak-ng)")
+    text = "నమస్కారం, మీరు ఎలా ఉన్నారు? ఈ రోజు వాతావరణం చాలా బాగుంది."
+    done = subprocess.run([program, "-v", "te", "--stdout", text], capture_output=True, check=True, timeout=60)
+    audio, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
+    audio = resample_poly(audio, 16_000, rate)
+    loud = np.flatnonzero(np.abs(audio) > 0.01)
+    return (audio[loud[0] : loud[-1]] * 32767 * 0.9).clip(-32768, 32767).astype(np.int16)
