@@ -1,11 +1,14 @@
 """Fixtures that every test may use: the private database, Redis, the shared data folder, the whole stack."""
 
 import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from tests.support.servers import Plan, Redis, plan, require
+from tests.support.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,3 +55,28 @@ def shared_data() -> Path:
 def chromium_path() -> str:
     """The system's Chromium, for Playwright's ``executable_path``."""
     return require("Chromium")
+
+
+@pytest.fixture(scope="session")
+def stack(
+    servers: Plan, database_server: str, redis_server: Redis, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Stack]:
+    """The running product: real web server, inference server and worker on private Postgres and Redis."""
+    running = Stack(servers.folder / "stack", servers, django_db_blocker.unblock)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test that used the stack shows the processes' logs."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(running, Stack):
+        report.sections.append(("logs of the stack", running.logs()))
+    return report

@@ -125,9 +125,10 @@ class Postgres(Server):
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         command = [str(programs / "postgres"), "-D", str(data), "-p", str(self.port), *options]
         self.launch(command, user=user)
-        self._create("voice")
+        self.create_database("voice")
 
-    def _create(self, name: str) -> None:
+    def create_database(self, name: str) -> None:
+        """Make an empty database ``name`` unless it is there; waits while the server still starts up."""
         import psycopg
 
         deadline = time.monotonic() + DEADLINE_S
@@ -176,6 +177,14 @@ class Plan:
     folder: Path
     postgres: Postgres
     redis: Redis
+
+    def database_for(self, name: str) -> str:
+        """URL of an empty database of its own beside the suite's one, on the same kind of server."""
+        if os.environ["DATABASE_URL"].startswith("sqlite"):
+            return f"sqlite:///{self.folder}/{name}.sqlite3"
+        self.postgres.start()
+        self.postgres.create_database(f"voice_{name}")
+        return self.postgres.url.removesuffix("/voice") + f"/voice_{name}"
 
     def stop(self) -> None:
         self.redis.stop()
