@@ -32,7 +32,7 @@ def test_a_probability_between_the_thresholds_changes_nothing() -> None:
     assert run([0.45] * 50) == []
     assert [event.event for event in run([0.9] * 5 + [0.45] * 50)] == ["started"]
     # It neither ends a run that has begun: the silence counts from its first window on.
-    assert run([0.9] * 5 + [0.1, 0.45] * 5)[-1] == SpeechEvent("stopped", 160)
+    assert run([0.9] * 5 + [0.1, 0.45] * 6)[-1] == SpeechEvent("stopped", 160)
 
 
 def test_without_minimum_lengths_every_crossing_is_told() -> None:
@@ -45,5 +45,5 @@ def test_without_minimum_lengths_every_crossing_is_told() -> None:
     [{"start_threshold": 0.3}, {"stop_threshold": 0.0}, {"start_threshold": 1.5}, {"min_speech_ms": -1}],
 )
 def test_a_config_that_cannot_work_is_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="threshold|negative"):
+    with pytest.raises(ValueError, match=r"threshold|negative"):
         SegmenterConfig(**values)  # type: ignore[arg-type]

@@ -1,0 +1,108 @@
+"""Training: it learns, it resumes exactly, it refuses to mix runs."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ml.audio.io import write_audio
+from ml.train.checkpoints import ResumeError, latest_checkpoint
+from ml.train.codec import CodecTrainer, Stop, learning_rate
+from ml.train.config import RECIPES
+from ml.train.data import ClipBank, find_audio, speaker_of, split_of
+
+TINY = dataclasses.replace(RECIPES["tiny"], steps=12, quantize_from=4, validate_every=6)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> ClipBank:
+    folder = tmp_path_factory.mktemp("clips")
+    time = np.arange(16_000) / 16_000
+    for i in range(4):
+        pitch = 110 * 2 ** (i / 4) * (1 + 0.02 * np.sin(2 * np.pi * 3 * time))
+        wave = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / 16_000) / k for k in range(1, 9))
+        write_audio(folder / f"{i}.wav", (0.1 * wave * np.sin(np.pi * time)).astype(np.float32))
+    return ClipBank.load(find_audio([folder]))
+
+
+def run(trainer: CodecTrainer, bank: ClipBank, until: int | None = None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    stop = Stop()
+
+    def report(row: dict[str, Any]) -> None:
+        rows.append(row)
+        stop.asked = row["step"] == until
+
+    trainer.fit(bank, bank, report, stop, max_minutes=60)
+    return rows
+
+
+def test_a_resumed_run_repeats_the_unbroken_one(bank: ClipBank, tmp_path: Path) -> None:
+    unbroken = run(CodecTrainer(TINY, tmp_path / "a", "cpu"), bank)
+    (tmp_path / "b").mkdir()
+    first = run(CodecTrainer(TINY, tmp_path / "b", "cpu"), bank, until=7)
+    again = CodecTrainer(TINY, tmp_path / "b", "cpu")
+    assert again.resume()
+    rest = run(again, bank)
+    assert [r["step"] for r in first + rest] == [r["step"] for r in unbroken]
+    assert [r["loss"] for r in first + rest] == [r["loss"] for r in unbroken]
+    assert rest[-1]["snr_db_8"] == unbroken[-1]["snr_db_8"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    """Bit equality is promised for a fixed thread count."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_it_learns(bank: ClipBank, tmp_path: Path) -> None:
+    config = dataclasses.replace(RECIPES["tiny"], steps=80, validate_every=40)
+    trainer = CodecTrainer(config, tmp_path, "cpu")
+    untrained = trainer.validate(bank)["snr_db_8"]
+    rows = run(trainer, bank)
+    assert rows[-1]["snr_db_8"] > untrained + 1.0
+    assert (tmp_path / "best.safetensors").exists()
+    assert json.loads((tmp_path / "best.json").read_text())["step"] in (40, 80)
+
+
+def test_another_configuration_is_not_mixed_in(bank: ClipBank, tmp_path: Path) -> None:
+    run(CodecTrainer(TINY, tmp_path, "cpu"), bank, until=2)
+    with pytest.raises(ResumeError, match="another configuration"):
+        CodecTrainer(dataclasses.replace(TINY, batch=3), tmp_path, "cpu").resume()
+
+
+def test_only_the_newest_checkpoints_stay_and_damage_is_named(bank: ClipBank, tmp_path: Path) -> None:
+    trainer = CodecTrainer(TINY, tmp_path, "cpu")
+    for step in (1, 2, 3):
+        trainer.step = step
+        trainer.save()
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["step-00000002", "step-00000003"]
+    (tmp_path / "checkpoints" / "step-00000003" / "state.safetensors").write_bytes(b"x")
+    with pytest.raises(ResumeError, match="step-00000003 is damaged"):
+        latest_checkpoint(tmp_path / "checkpoints")
+
+
+def test_batches_depend_on_seed_and_step_alone(bank: ClipBank) -> None:
+    assert np.array_equal(bank.batch(3, 800, 1, 5), bank.batch(3, 800, 1, 5))
+    assert not np.array_equal(bank.batch(3, 800, 1, 5), bank.batch(3, 800, 1, 6))
+    assert np.abs(bank.batch(8, 4_000, 1, 5)).max() <= 1.01
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    config = RECIPES["hifi"]
+    rates = [learning_rate(config, s) for s in (0, config.warmup_steps, config.steps // 2, config.steps)]
+    assert rates[0] < rates[1] == config.learning_rate > rates[2] > rates[3] == config.final_learning_rate
+
+
+def test_splits_keep_a_speaker_together() -> None:
+    assert speaker_of(Path("librispeech/103-1240-0000.flac")) == "librispeech/103"
+    assert speaker_of(Path("so/000240071.flac")) == "so/00024"
+    assert split_of(Path("l/103-1240-0000.flac")) == split_of(Path("l/103-9999-0001.flac"))
