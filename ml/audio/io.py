@@ -19,6 +19,11 @@ class AudioError(ValueError):
     """A file that is no usable audio; the message names it and says what to do."""
 
 
+def unwritable(path: Path, error: Exception) -> AudioError:
+    """The error for an output file that soundfile refuses."""
+    return AudioError(f"{path} cannot be written ({error}); use a .wav or .flac name in an existing folder")
+
+
 def _to_mono(data: NDArray[np.float32]) -> Samples:
     return np.ascontiguousarray(data.mean(axis=1) if data.ndim == 2 else data, dtype=np.float32)
 
@@ -60,9 +65,7 @@ def stream_audio(path: Path, sample_rate: int = SAMPLE_RATE, block_seconds: floa
 def _blocks(path: Path, sample_rate: int) -> Iterator[Samples]:
     try:
         with soundfile.SoundFile(str(path)) as file:
-            if file.samplerate != sample_rate:
-                file = None  # PyAV resamples while it streams
-            else:
+            if file.samplerate == sample_rate:  # other rates go to PyAV, which resamples while it streams
                 for part in file.blocks(blocksize=sample_rate, dtype="float32"):
                     yield _to_mono(part)
                 return
@@ -84,7 +87,7 @@ def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE) ->
     try:
         soundfile.write(str(path), np.clip(samples, -1.0, 1.0), sample_rate, subtype="PCM_16")
     except (soundfile.LibsndfileError, TypeError, OSError) as error:
-        raise AudioError(f"{path} cannot be written ({error}); use a .wav or .flac name in an existing folder") from None
+        raise unwritable(path, error) from None
 
 
 def resample(samples: Samples, source_rate: int, target_rate: int) -> Samples:

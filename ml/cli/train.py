@@ -27,7 +27,9 @@ def codec(
     ] = None,
     validation_clips: Annotated[int, typer.Option(help="Clips used per validation.")] = 20,
     steps: Annotated[int | None, typer.Option(help="Override the recipe's number of steps.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: name=value, loss.mel=0.3.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: name=value, loss.mel=0.3.")
+    ] = None,
     max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
     resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
     cache: Annotated[Path, typer.Option(help="Where decoded audio is kept between runs.")] = Path("var/cache"),
@@ -37,7 +39,14 @@ def codec(
 ) -> None:
     """Train TeluCodec."""
     import torch
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from ml.train.codec import CodecTrainer, Stop
     from ml.train.data import ClipBank, find_audio, split_of
@@ -52,7 +61,6 @@ def codec(
     training = paths if validation else [p for p in paths if split_of(p) == "train"]
     bank = ClipBank.load(training, cache)
     valid = ClipBank.load(held_out[:validation_clips], cache)
-    run.mkdir(parents=True, exist_ok=True)
     trainer = CodecTrainer(chosen, run, device)
     resumed = trainer.resume() if resume else False
     (run / "config.json").write_text(json.dumps(chosen.to_dict(), indent=2), encoding="utf-8")
@@ -65,7 +73,7 @@ def codec(
     if tensorboard:
         from torch.utils.tensorboard import SummaryWriter
 
-        writer = SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+        writer = SummaryWriter(str(run / "tensorboard"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress, (run / "metrics.jsonl").open("a") as log:
         task = progress.add_task("training", total=chosen.steps, completed=trainer.step)
@@ -77,7 +85,7 @@ def codec(
                 log.flush()
                 if writer is not None:
                     for key, value in row.items():
-                        writer.add_scalar(key, value, row["step"])  # type: ignore[no-untyped-call]
+                        writer.add_scalar(key, value, row["step"])
             if validated:
                 progress.console.print(f"step {row['step']}: " + ", ".join(f"{k} {row[k]:.2f}" for k in validated))
             progress.update(task, completed=row["step"], description=f"SNR {-row['snr']:.1f} dB")

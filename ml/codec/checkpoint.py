@@ -80,3 +80,12 @@ def export_codec(codec: TeluCodec, path: Path, card: dict[str, Any], dtype: torc
     card_partial = path.with_suffix(".json.partial")
     card_partial.write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(card_partial, path.with_suffix(".json"))
+
+
+def load_preset(preset: str, weights: Path | None = None, device: str | torch.device = "cpu") -> TeluCodec:
+    """The shipped codec of a preset, from folder `weights` (`WEIGHTS_DIR` by default). Raises CheckpointError."""
+    path = (weights or WEIGHTS_DIR) / f"codec-{preset}.safetensors"
+    if not path.exists():
+        known = sorted(p.stem.removeprefix("codec-") for p in path.parent.glob("codec-*.safetensors"))
+        raise CheckpointError(f"no weights for codec preset {preset!r} in {path.parent}; there are: {known}")
+    return load_codec(path, device)

@@ -43,7 +43,7 @@ class Encoder(nn.Module):
         x = self.patch(frames, state).to(frames.dtype)
         for unit in self.units:
             x = unit(x, state)
-        return self.project(self.act(x))  # type: ignore[no-any-return]
+        return self.project(self.act(x))
 
 
 class Decoder(nn.Module):
@@ -64,7 +64,7 @@ class Decoder(nn.Module):
         x = self.project(latents, state).to(latents.dtype)
         for unit in self.units:
             x = unit(x, state)
-        return self.head(self.act(x), state)  # type: ignore[no-any-return]
+        return self.head(self.act(x), state)
 
 
 @dataclass

@@ -52,7 +52,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> None:
     partial = folder / f".partial-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file({k: v.detach().contiguous().clone() for k, v in checkpoint.tensors.items()}, partial / "state.safetensors")
+    tensors = {k: v.detach().contiguous().clone() for k, v in checkpoint.tensors.items()}
+    save_file(tensors, partial / "state.safetensors")
     (partial / "meta.json").write_text(json.dumps({"step": checkpoint.step, **checkpoint.meta}), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)

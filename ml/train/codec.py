@@ -78,6 +78,7 @@ class CodecTrainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.run = run
+        run.mkdir(parents=True, exist_ok=True)
         self.device = torch.device(device)
         self.codec = TeluCodec(config.codec).to(self.device)
         if config.init:
@@ -138,14 +139,16 @@ class CodecTrainer:
             with torch.no_grad():
                 for name, value in self.codec.named_parameters():
                     self.average[name].lerp_(value, 1 - decay)
-        return {"loss": float(loss.detach()), "grad_norm": float(norm)} | {k: float(v.detach()) for k, v in terms.items()}
+        terms |= {"loss": loss, "grad_norm": norm}
+        return {name: float(value.detach()) for name, value in terms.items()}
 
     @torch.no_grad()
     def start_codebooks(self, bank: ClipBank) -> None:
         """K-means on latents of about 32 vectors per codebook entry."""
         config = self.config.codec
         samples = round(self.config.crop_seconds * config.sample_rate)
-        wanted, vectors = 24 * config.codebook_size, []
+        wanted = 24 * config.codebook_size
+        vectors: list[Tensor] = []
         draw = 0
         while sum(len(v) for v in vectors) < wanted:
             audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw)).to(self.device)

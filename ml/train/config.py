@@ -39,13 +39,13 @@ class CodecTrainConfig:
     """Model to train."""
     loss: LossWeights = field(default_factory=LossWeights)
     """Loss weights."""
-    steps: int = 10_000
+    steps: int = 9_000
     """Optimizer steps of the whole schedule (the cosine ends here)."""
     batch: int = 12
     """Crops per step."""
     crop_seconds: float = 1.0
     """Length of a crop in seconds; a whole number of hops."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Peak learning rate of AdamW."""
     final_learning_rate: float = 2e-5
     """Learning rate at the end of the cosine."""
@@ -55,7 +55,7 @@ class CodecTrainConfig:
     """Decoupled weight decay."""
     clip: float = 1.0
     """Gradient norm limit."""
-    quantize_from: int = 300
+    quantize_from: int = 200
     """Step at which the codebooks start (k-means on the latents of that moment)."""
     average_decay: float = 0.998
     """Decay of the weight average that is evaluated and shipped."""

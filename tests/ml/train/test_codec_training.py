@@ -43,7 +43,6 @@ def run(trainer: CodecTrainer, bank: ClipBank, until: int | None = None) -> list
 
 def test_a_resumed_run_repeats_the_unbroken_one(bank: ClipBank, tmp_path: Path) -> None:
     unbroken = run(CodecTrainer(TINY, tmp_path / "a", "cpu"), bank)
-    (tmp_path / "b").mkdir()
     first = run(CodecTrainer(TINY, tmp_path / "b", "cpu"), bank, until=7)
     again = CodecTrainer(TINY, tmp_path / "b", "cpu")
     assert again.resume()

@@ -1,0 +1,64 @@
+"""`python -m ml evaluate`: measurements on held-out audio."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _evaluate() -> None:
+    """Measure a model on a folder of audio."""
+
+
+@app.command()
+def codec(
+    data: Annotated[list[Path], typer.Option(help="Folder of audio; may be repeated.")],
+    preset: Annotated[str, typer.Option(help="Codec preset.")] = "hifi",
+    weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
+    quantizers: Annotated[str, typer.Option(help="Numbers of codebooks to measure, comma-separated.")] = "1,2,4,6,8",
+    skip: Annotated[int, typer.Option(help="Leave out this many files at the start (those used for validation).")] = 0,
+    limit: Annotated[int, typer.Option(help="Measure at most this many files.")] = 10_000,
+    split: Annotated[str, typer.Option(help="all, or train, validation, test: the split by speaker.")] = "all",
+    card: Annotated[bool, typer.Option(help="Write the result into the model card.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Codec and Opus on the same files: SNR, SI-SNR, PESQ-WB, STOI, mel distance, codebook usage."""
+    import os
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from ml.codec.checkpoint import WEIGHTS_DIR, load_preset, read_card
+    from ml.evaluate.codec import evaluate_codec
+    from ml.train.data import find_audio, split_of
+
+    model = load_preset(preset, weights)
+    paths = [p for p in find_audio(data) if split in ("all", split_of(p))][skip : skip + limit]
+    console = Console(stderr=True)
+    result = evaluate_codec(
+        model,
+        paths,
+        quantizers=tuple(int(n) for n in quantizers.split(",")),
+        progress=lambda files: track(files, description="measuring", console=console),
+    )
+    if card:
+        path = (weights or WEIGHTS_DIR) / f"codec-{preset}.safetensors"
+        held = read_card(path)
+        name = "+".join(folder.name for folder in data)
+        held["metrics"][name] = {k: v for k, v in result.items() if k not in ("left_out", "preset")}
+        partial = path.with_suffix(".json.partial")
+        partial.write_text(json.dumps(held, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(partial, path.with_suffix(".json"))
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    typer.echo(f"{result['n']} files, {result['seconds']:.0f} s, {len(result['left_out'])} left out")
+    for label, rows in (("TeluCodec", result["codec"]), ("Opus", result["opus"])):
+        for key, row in rows.items():
+            typer.echo(f"{label:10s} {key:>3s}  " + "  ".join(f"{k} {v}" for k, v in row.items()))
