@@ -79,7 +79,11 @@ def load_offer(options: ServeOptions, device: torch.device) -> tuple[TeluCodec, 
 
 
 class Service:
-    """Engine, sockets and their wiring; used by one event loop."""
+    """Engine, sockets and their wiring; used by one event loop.
+
+    Whoever announces this server elsewhere finds what that needs: the addresses from `start`, and
+    `InferenceServer.stats` with capacity, free slots, models and whether it drains.
+    """
 
     def __init__(self, codec: TeluCodec, offer: Offer, device: torch.device, options: ServeOptions) -> None:
         self.offer = offer

@@ -58,12 +58,14 @@ class Connection:
         """Frames pushed whose output has not been delivered yet."""
         self.finishing = False
         """No more input is taken; the connection is closed once nothing is unfinished."""
+        self.ended = False
+        """Nothing more is sent; what still comes in is read and forgotten."""
         self._max_unsent = max_unsent
 
     def send(self, message: wire.Message) -> None:
         """Send without waiting; a client whose unread output passes the limit is cut off."""
         transport = self.writer.transport
-        if transport.is_closing():
+        if self.ended or transport.is_closing():
             return
         self.writer.write(wire.encode(message))
         if transport.get_write_buffer_size() > self._max_unsent:
@@ -76,7 +78,8 @@ class Connection:
         Closing at once, with input unread, would reset the connection and lose what is on its way.
         """
         transport = self.writer.transport
-        if not transport.is_closing():
+        if not self.ended and not transport.is_closing():
+            self.ended = True
             with contextlib.suppress(OSError):  # the peer has reset the connection, the loop does not know it yet
                 transport.write_eof()
             asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
@@ -204,6 +207,8 @@ class InferenceServer:
     def _handle(self, connection: Connection, message: wire.ClientMessage) -> bool:
         """Act on one message; False to hang up. Raises WireError for one that does not fit the state."""
         assert self.engine is not None
+        if connection.ended:
+            return True
         match message:
             case wire.AudioUp():
                 if connection.finishing:

@@ -271,6 +271,18 @@ async def test_close_finishes_what_is_queued(start_server: StartServer) -> None:
     await until(lambda: running.service.engine.stats().active == 0, "the slot is free")
 
 
+async def test_nothing_is_answered_after_close(
+    start_server: StartServer, address: wire.Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start_server(address=address)
+    client = await running.client()
+    await client.open()
+    await client.send(wire.Close(), wire.Ping(1), wire.Open(), wire.StatsRequest())
+    assert await client.rest() == []
+    await until(lambda: not running.service.server._by_session, "the slot is free and no other was taken")
+    assert "failed" not in caplog.text
+
+
 async def test_drain_finishes_queues_and_refuses_new_sessions(start_server: StartServer) -> None:
     running = await start_server()
     client, idle = await running.client(), await running.client()
