@@ -209,7 +209,10 @@ def arrange_torchaudio(packages: Path, *, cpu: bool) -> int:
 
 def install_dev(setup: Setup) -> None:
     lock = ROOT / "requirements" / "dev.txt"
-    if compiler_at_hand(setup) or not needs_compiler(setup, "pesq"):
+    if lacks(setup, "pesq") and not compiler_at_hand() and may_apt():
+        with contextlib.suppress(SetupError):
+            apt_install(setup, ["build-essential", "python3-dev"])
+    if not lacks(setup, "pesq") or compiler_at_hand():
         setup.pip("installing the tools for tests", "--no-deps", "-r", str(lock))
         return
     # pesq exists as source only; everything else is a wheel
@@ -222,11 +225,11 @@ def install_dev(setup: Setup) -> None:
     setup.pip("installing the tools for tests", "--no-deps", "-r", str(reduced))
 
 
-def needs_compiler(setup: Setup, package: str) -> bool:
+def lacks(setup: Setup, package: str) -> bool:
     return subprocess.call([str(setup.python), "-c", f"import {package}"], stderr=subprocess.DEVNULL) != 0
 
 
-def compiler_at_hand(setup: Setup) -> bool:
+def compiler_at_hand() -> bool:
     import sysconfig
 
     return bool(shutil.which("gcc") or shutil.which("cc")) and Path(sysconfig.get_path("include"), "Python.h").exists()

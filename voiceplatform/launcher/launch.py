@@ -1,5 +1,6 @@
 """The whole launch: check, prepare the database, start, wait, tell, watch, stop."""
 
+import io
 import json
 import os
 import signal
@@ -43,7 +44,7 @@ def launch(env: Env, reporter: Reporter) -> None:
             reporter.event("stopping")
         except LaunchError:
             for child in supervisor.children.values():
-                if not child.running and child.exit_status != CONFIGURATION_ERROR:
+                if (child.exit_status or 0) > 0 and child.exit_status != CONFIGURATION_ERROR:
                     reporter.quote(child.tail(12))
             raise
         finally:
@@ -58,7 +59,7 @@ def _start(plan: LaunchPlan, supervisor: Supervisor, reporter: Reporter) -> None
     # torch takes seconds to load: the inference server starts first and the database is prepared meanwhile
     inference = supervisor.start(plan.inference) if plan.inference else None
     call_command("migrate", interactive=False, verbosity=0)
-    call_command("seed", verbosity=0)
+    call_command("seed", verbosity=0, stdout=io.StringIO())
     password = account.ensure_operator()
     reporter.done("database ready")
     if password:

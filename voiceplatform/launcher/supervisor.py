@@ -81,6 +81,8 @@ class Supervisor:
 
     def obituary(self, child: Child) -> str:
         """Why ``child`` ended, as well as its own last line tells."""
+        if (child.exit_status or 0) < 0:  # killed from outside: its last words have nothing to do with it
+            return f"the {child.spec.label} {child.how_it_ended()}"
         last = (child.tail(1) or ["it said nothing"])[0]
         if child.exit_status == CONFIGURATION_ERROR:
             return last.removeprefix("serve: ").removeprefix("error: ")
@@ -105,7 +107,8 @@ class Supervisor:
                 self._bury(item, now)
             elif not item.answering and item.child.spec.ready():
                 item.answering = True
-                self._say(f"{label} is back, {now - item.child.started:.1f} s after its restart")
+                if item.failures:
+                    self._say(f"{label} is back, {now - item.child.started:.1f} s after its restart")
 
     def _bury(self, item: _Watched, now: float) -> None:
         item.child.kill_group()

@@ -1,8 +1,9 @@
 """``manage.py launch``: what ``make run`` calls."""
 
+import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from voiceplatform.env import read_env
 from voiceplatform.launcher.console import Reporter
@@ -19,4 +20,4 @@ class Command(BaseCommand):
         try:
             launch(read_env(), Reporter())
         except LaunchError as error:
-            raise CommandError(str(error)) from None
+            sys.exit(f"launch: {error}")
