@@ -15,7 +15,11 @@ app = typer.Typer()
 @app.command()
 def serve(
     listen: Annotated[
-        list[str], typer.Option("--listen", help="unix:///absolute/path.sock or tcp://host:port; may be given often.")
+        list[str],
+        typer.Option(
+            "--listen",
+            help="unix:///absolute/path.sock, or tcp://host:port (no authentication: private nets only); repeatable.",
+        ),
     ],
     slots: Annotated[int, typer.Option("--slots", min=1, max=256, help="Live sessions at a time.")] = 8,
     weights: Annotated[

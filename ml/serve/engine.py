@@ -207,12 +207,12 @@ class Engine:
                 pcm=stepped.pcm[i].astype("<i2").tobytes(),
             )
             outputs.append((session, down))
-        self._publish(outputs)
         done_ns = self._clock()
-        with self._wake:
+        with self._wake:  # counted first: who has an answer finds its tick in the statistics
             self._ticks += 1
             self._late_ticks += any(done_ns > frame.due_ns for frame in frames)
             self._tick_ms.append((done_ns - started_ns) / 1e6)
+        self._publish(outputs)
         if self._vad is not None:
             self._listen(self._vad, sessions, frames, fresh, pcm.astype(np.float32) / np.float32(PCM_SCALE))
 
