@@ -8,18 +8,18 @@ variable                         default                                   meani
 ``ALLOWED_HOSTS``                dev: localhost, 127.0.0.1, [::1]          host names this site answers to, by comma
 ``CSRF_TRUSTED_ORIGINS``         empty                                     ``https://host`` behind a proxy, by comma
 ``DATABASE_URL``                 ``sqlite:///<var>/db.sqlite3``            ``postgres://user:password@host:port/name``
-``REDIS_URL``                    none: everything in process               broker and channel layer, ``redis://host:port/0``
+``REDIS_URL``                    none: everything in process               broker, events; ``redis://host:port/0``
 ``INFERENCE_URLS``               ``unix://<var>/run/inference.sock``       inference servers, by comma; or ``tcp://host:port``
 ``VOICE_VAR_DIR``                ``var``                                   where everything written at run time goes
 ``VOICE_ALLOW_GUESTS``           dev: 1, production: 0                     may people talk without an account?
 ``VOICE_RESUME_SECONDS``         60                                        how long a dropped session can be resumed
-``VOICE_LEASE_SECONDS``          15                                        a live session not renewed for so long is lost
-``VOICE_MAX_AHEAD_MS``           400                                       audio sent ahead of what the client has played
+``VOICE_LEASE_SECONDS``          15                                        without renewal a live session is lost
+``VOICE_MAX_AHEAD_MS``           400                                       audio sent ahead of what was played
 ``VOICE_SLOTS``                  8                                         live sessions of one inference server
 ``VOICE_WEIGHTS_DIR``            ``ml/weights``                            shipped weights and their cards
 ``VOICE_DEVICE``                 auto                                      auto, cpu, cuda or cuda:N
 ``VOICE_HTTPS``                  production: 1, else 0                     secure cookies, redirect to https, HSTS
-``VOICE_TRUST_PROXY``            0                                         believe ``X-Forwarded-Proto`` of a proxy in front
+``VOICE_TRUST_PROXY``            0                                         believe a proxy's ``X-Forwarded-Proto``
 ``VOICE_PAGE_DEBUG``             0                                         page exposes its state to browser tests
 ``LOG_LEVEL``                    INFO                                      DEBUG, INFO, WARNING or ERROR
 ``HOST``, ``PORT``               127.0.0.1, 8000                           where ``manage.py launch`` serves

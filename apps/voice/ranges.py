@@ -86,7 +86,7 @@ def _private(response: HttpResponseBase, etag: str) -> HttpResponseBase:
 
 
 def _blocks(stored: FieldFile, first: int, length: int) -> Iterator[bytes]:
-    with stored.storage.open(stored.name, "rb") as file:
+    with stored.storage.open(str(stored.name), "rb") as file:
         file.seek(first)
         while length > 0 and (block := file.read(min(BLOCK_BYTES, length))):
             length -= len(block)
@@ -95,7 +95,7 @@ def _blocks(stored: FieldFile, first: int, length: int) -> Iterator[bytes]:
 
 async def _ablocks(stored: FieldFile, first: int, length: int) -> AsyncIterator[bytes]:
     """The same without blocking the event loop (a synchronous iterator under ASGI is first collected whole)."""
-    file: File[bytes] = await asyncio.to_thread(stored.storage.open, stored.name, "rb")
+    file: File[bytes] = await asyncio.to_thread(stored.storage.open, str(stored.name), "rb")
     try:
         await asyncio.to_thread(file.seek, first)
         while length > 0 and (block := await asyncio.to_thread(file.read, min(BLOCK_BYTES, length))):

@@ -1,4 +1,4 @@
-"""Settings common to development, tests and production. What differs between machines comes from `voiceplatform.env`."""
+"""What development, tests and production share. What differs between machines comes from `voiceplatform.env`."""
 
 from __future__ import annotations
 

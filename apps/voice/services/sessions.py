@@ -8,7 +8,8 @@ from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
@@ -24,7 +25,7 @@ from apps.voice.services.rows import locked_session, locked_sessions, words
 from apps.voice.tokens import new_token, token_hash
 
 Status = VoiceSession.Status
-User = AbstractBaseUser | AnonymousUser | None
+Person = AbstractBaseUser | AnonymousUser | None
 
 RESUME_GENERATION_STEP = 64
 """A resume goes on with a generation certainly above any the client has seen: the row learns of interrupts only with
@@ -42,7 +43,7 @@ class OpenedSession:
 @transaction.atomic
 def session_open(
     *,
-    user: User,
+    user: Person,
     guest_key: str,
     mode: str,
     turn_taking: str,
@@ -56,7 +57,7 @@ def session_open(
     Raises:
         ServiceError: login_required, unknown_speaker, unknown_emotion or bad_value.
     """
-    owner = user if user is not None and user.is_authenticated else None
+    owner = user if isinstance(user, User) else None
     if owner is None and not settings.VOICE_ALLOW_GUESTS:
         raise ServiceError("login_required", "guests may not talk here", "log in first")
     if owner is None and not guest_key:
@@ -84,7 +85,7 @@ def session_open(
 
 
 @transaction.atomic
-def session_resume(*, token: str, user: User, guest_key: str) -> OpenedSession:
+def session_resume(*, token: str, user: Person, guest_key: str) -> OpenedSession:
     """Go on with a session after its socket was lost (or while the old one is still half open). The token changes.
 
     Raises:
@@ -235,10 +236,10 @@ def _chosen_emotion(slug: str) -> Emotion:
     return emotion
 
 
-def _belongs(session: VoiceSession, user: User, guest_key: str) -> bool:
+def _belongs(session: VoiceSession, user: Person, guest_key: str) -> bool:
     if session.owner_id is not None:
-        return user is not None and user.is_authenticated and user.pk == session.owner_id
-    return (user is None or not user.is_authenticated) and same_guest(session.guest_key, guest_key)
+        return isinstance(user, User) and user.pk == session.owner_id
+    return not isinstance(user, User) and same_guest(session.guest_key, guest_key)
 
 
 def _holds(session: VoiceSession, holder: str | None) -> bool:
@@ -247,7 +248,7 @@ def _holds(session: VoiceSession, holder: str | None) -> bool:
 
 
 def _resume_deadline(session: VoiceSession) -> datetime:
-    """Until when the token is good. A live row's owner may be gone without a word: its lease counts, then the window."""
+    """Until when the token is good. A live row's socket may be gone without a word: its lease, then the window."""
     if session.resume_until is not None:
         return session.resume_until
     return (session.lease_until or session.last_seen) + _resume_window()
