@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pytest_django import DjangoDbBlocker
 
@@ -11,6 +12,10 @@ from tests.support.servers import Plan, Redis, plan, require
 from tests.support.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A busy machine is no failure, and CI tries the same examples each time; elsewhere new ones are looked for.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

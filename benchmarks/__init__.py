@@ -1,0 +1,1 @@
+"""Measurements of the whole on this machine; `make bench`."""

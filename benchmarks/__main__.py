@@ -1,0 +1,60 @@
+"""``make bench``: codec, inference server and live path on this machine; ends with one JSON object on standard output.
+
+Figures of a machine that does other work at the same time are worth little; the load average is printed with them.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.live import measure
+from benchmarks.product import ROOT, running_product
+
+
+def child(*arguments: str) -> Any:
+    """The JSON that ``python -m ml ARGUMENTS --json`` prints on its last line."""
+    command = [sys.executable, "-m", "ml", *arguments, "--json"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the product on this machine.")
+    parser.add_argument("what", nargs="*", choices=["codec", "serve", "live", []], help="all of them by default")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
+    parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
+    options = parser.parse_args()
+    what = options.what or ["codec", "serve", "live"]
+    result: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "load_average": [round(value, 2) for value in os.getloadavg()],
+    }
+    try:
+        if "codec" in what:
+            print("codec …", file=sys.stderr)
+            result["codec"] = child("bench", "codec")
+        if "serve" in what:
+            print("inference server …", file=sys.stderr)
+            result["serve"] = child("bench", "serve")
+        if "live" in what:
+            with running_product() as product:
+                result["ready_s"] = round(product.ready_s, 2)
+                result["live"] = []
+                for clients in (int(part) for part in options.clients.split(",")):
+                    print(f"live path, {clients} at a time …", file=sys.stderr)
+                    result["live"].append(asyncio.run(measure(product, clients, options.seconds)))
+                result["resident_mb"] = product.resident_mb()
+    except (subprocess.CalledProcessError, RuntimeError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
