@@ -233,7 +233,7 @@ class Configure(_FromClient):
 
     @model_validator(mode="after")
     def _changes_something(self) -> Configure:
-        if self.speaker is self.emotion is self.quantizers is self.turn_taking is None:
+        if not self.model_fields_set - {"type"}:
             raise ValueError("at least one of speaker, emotion, quantizers, turn_taking is needed")
         return self
 
@@ -414,11 +414,8 @@ class Pong(_FromServer):
     t: float
 
 
-ServerMessage = Annotated[
-    Welcome | ConfigChanged | GenerationChanged | Speech | TurnStored | Stats | Busy | Notice | ErrorEvent | Pong,
-    Field(discriminator="type"),
-]
-server_message_adapter: TypeAdapter[
+ServerEvent = (
     Welcome | ConfigChanged | GenerationChanged | Speech | TurnStored | Stats | Busy | Notice | ErrorEvent | Pong
-] = TypeAdapter(ServerMessage)
+)
+server_message_adapter: TypeAdapter[ServerEvent] = TypeAdapter(Annotated[ServerEvent, Field(discriminator="type")])
 """For clients written in Python (tests, the benchmark): ``server_message_adapter.validate_json(text)``."""

@@ -1,0 +1,146 @@
+"""What a live session asks of the database while audio flows: lease, configuration, rights. Never in the frame path."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+
+from apps.voice.errors import ServiceError, TakenOver
+from apps.voice.events import session_group
+from apps.voice.greeting import Person, config_of, fault_of
+from apps.voice.mailbox import DropOldest
+from apps.voice.models import VoiceSession
+from apps.voice.protocol import Configure, ErrorCode, ProtocolFault, SessionConfig
+from apps.voice.selectors import socket_allowed
+from apps.voice.services import session_configure, session_renew
+
+logger = logging.getLogger(__name__)
+
+RENEW_S = 5.0
+RIGHTS_EVERY = 12
+"""Renewals between two looks at login and permission: once a minute. A log-out does not reach an open socket."""
+SUBSCRIBE_AGAIN_S = 5.0
+
+Apply = Callable[[SessionConfig], Awaitable[None]]
+Refuse = Callable[[ProtocolFault], None]
+
+
+class Housekeeping:
+    """The chores of one session, strictly one after another in one task."""
+
+    def __init__(
+        self,
+        *,
+        session: VoiceSession,
+        token: str,
+        person: Person,
+        generation: Callable[[], int],
+        apply: Apply,
+        offend: Refuse,
+        refuse: Refuse,
+    ) -> None:
+        self._session_id: UUID = session.pk
+        self._token = token
+        self._person = person
+        self._generation = generation
+        self._apply = apply
+        self._offend = offend
+        self._refuse = refuse
+        self._config = config_of(session)
+        self._chores: DropOldest[Configure | None] = DropOldest(8)
+        self._renewals = 0
+
+    def configure(self, message: Configure) -> None:
+        """The client wants a change."""
+        if self._chores.put(message) is not None:
+            self._offend(ProtocolFault(ErrorCode.BAD_MESSAGE, "config: changes come faster than they can be made"))
+
+    def look_again(self) -> None:
+        """Something about the row may have changed: read it soon."""
+        self._chores.put(None)
+
+    async def run(self) -> None:
+        """Renew the lease every five seconds, do what is asked in between."""
+        loop = asyncio.get_running_loop()
+        renew_at = loop.time() + RENEW_S
+        while True:
+            try:
+                async with asyncio.timeout_at(renew_at):
+                    chore = await self._chores.get()
+            except TimeoutError:
+                renew_at = loop.time() + RENEW_S
+                await self._guard(self._renew)
+                continue
+            if chore is None:
+                await self._guard(self._reread)
+            else:
+                await self._guard(self._configure, chore)
+
+    async def listen(self) -> None:
+        """Hear the session's events on the channel layer. They are hints: without the layer the lease still looks."""
+        layer: Any = get_channel_layer()
+        group = session_group(self._session_id)
+        while layer is not None:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(group, channel)
+                try:
+                    while True:
+                        await layer.receive(channel)
+                        self.look_again()
+                finally:
+                    await layer.group_discard(group, channel)
+            except Exception as error:
+                logger.warning("session %s hears no events: %r", self._session_id, error)
+            await asyncio.sleep(SUBSCRIBE_AGAIN_S)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    async def _guard(self, chore: Callable[..., Awaitable[None]], *args: object) -> None:
+        """A database that is away for a while must not end a conversation that it has no part in."""
+        try:
+            await chore(*args)
+        except TakenOver as error:
+            self._refuse(ProtocolFault(ErrorCode.RESUME_EXPIRED, error.message, error.hint))
+        except ServiceError as error:
+            self._offend(fault_of(error))
+        except ProtocolFault:
+            raise
+        except Exception:
+            logger.exception("session %s: a chore failed", self._session_id)
+
+    async def _renew(self) -> None:
+        self._renewals += 1
+        if self._renewals % RIGHTS_EVERY == 0 and not await database_sync_to_async(socket_allowed)(
+            session_key=self._person.session_key, user_id=self._person.user_id, guest_key=self._person.guest_key
+        ):
+            self._refuse(ProtocolFault(ErrorCode.LOGIN_REQUIRED, "this login has ended", "log in again"))
+            return
+        await self._reread()
+
+    async def _reread(self) -> None:
+        row = await database_sync_to_async(session_renew)(
+            session_id=self._session_id, holder=self._token, generation=self._generation()
+        )
+        await self._changed(row)
+
+    async def _configure(self, message: Configure) -> None:
+        row = await database_sync_to_async(session_configure)(
+            session_id=self._session_id, **message.model_dump(exclude={"type"})
+        )
+        await self._changed(row, tell_anyway=True)
+
+    async def _changed(self, row: VoiceSession, *, tell_anyway: bool = False) -> None:
+        if row.status == VoiceSession.Status.ENDED:
+            self._refuse(ProtocolFault(ErrorCode.ENDED_BY_OPERATOR, f"this session was ended ({row.end_reason})"))
+            return
+        config = config_of(row)
+        if tell_anyway or config != self._config:
+            self._config = config
+            await self._apply(config)

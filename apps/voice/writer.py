@@ -1,0 +1,99 @@
+"""Stores the turns of one connection, one after another, away from the frame path."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from django.urls import reverse
+
+from apps.voice.errors import ServiceError
+from apps.voice.models import Turn
+from apps.voice.protocol import Notice, TurnStored
+from apps.voice.services import TurnDraft, turn_record
+from apps.voice.turns import TurnCut
+
+logger = logging.getLogger(__name__)
+
+CAPACITY = 4
+"""Turns that may wait for the database: at most 30 s each, so at most about 8 MB while it is away."""
+ATTEMPTS = 3
+RETRY_S = 1.0
+
+Tell = Callable[[TurnStored | Notice], Awaitable[None]]
+
+
+class TurnWriter:
+    """A bounded queue of turns and the task that stores them; ``offset_ms`` is where the connection began."""
+
+    def __init__(self, *, session_id: UUID, offset_ms: int, models: dict[str, str], tell: Tell) -> None:
+        self._session_id = session_id
+        self._offset_ms = offset_ms
+        self._models = models
+        self._tell = tell
+        self._queue: asyncio.Queue[TurnCut | None] = asyncio.Queue(CAPACITY)
+        self._full = False
+
+    def submit(self, cut: TurnCut) -> bool:
+        """Queue a turn; False when the database is so far behind that it has to be given up."""
+        try:
+            self._queue.put_nowait(cut)
+        except asyncio.QueueFull:
+            logger.error(
+                "session %s: a turn of %d ms is lost, the database is behind", self._session_id, cut.duration_ms
+            )
+            return False
+        return True
+
+    async def finish(self) -> None:
+        """No more turns will come: :meth:`run` returns once those that wait are stored."""
+        await self._queue.put(None)
+
+    async def run(self) -> None:
+        """Store turns until :meth:`finish`."""
+        while (cut := await self._queue.get()) is not None:
+            turn = await self._store(cut)
+            if turn is None:
+                await self._tell(Notice(code="turn_lost", message="a turn could not be stored"))
+            else:
+                await self._tell(_stored(turn))
+
+    async def _store(self, cut: TurnCut) -> Turn | None:
+        draft = TurnDraft(
+            role="user",
+            started_ms=self._offset_ms + cut.started_ms,
+            duration_ms=cut.duration_ms,
+            pcm=cut.pcm,
+            output_pcm=cut.output_pcm,
+            codes=cut.codes,
+            latency=cut.latency,
+            model_versions=self._models,
+            stats={"frames_missing": cut.frames_missing},
+            interrupted_at_ms=cut.interrupted_at_ms,
+        )
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await database_sync_to_async(turn_record)(session_id=self._session_id, draft=draft)
+            except ServiceError:
+                logger.exception("session %s: a turn was refused", self._session_id)
+                return None
+            except Exception:  # the database or the disk: worth another try
+                logger.exception("session %s: storing a turn failed (%d of %d)", self._session_id, attempt, ATTEMPTS)
+                if attempt < ATTEMPTS:
+                    await asyncio.sleep(RETRY_S)
+        return None
+
+
+def _stored(turn: Turn) -> TurnStored:
+    return TurnStored(
+        id=turn.pk,
+        index=turn.index,
+        role="assistant" if turn.role == Turn.Role.ASSISTANT else "user",
+        duration_ms=turn.duration_ms,
+        audio_url=reverse("turn-audio", args=[turn.pk]),
+        output_url=reverse("turn-output", args=[turn.pk]) if turn.output_audio else None,
+        latency={name: float(value) for name, value in turn.latency.items()},
+    )
