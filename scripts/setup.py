@@ -53,13 +53,27 @@ class Setup:
                 return False
         print(f"· {say}", flush=True)
         began = time.monotonic()
-        work()
+        marker = stamp.with_suffix(".begun")
         self.stamps.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        try:
+            work()
+        except SetupError:  # the installer ended by itself and tidied up; a cut-off one leaves the marker
+            marker.unlink(missing_ok=True)
+            raise
+        self.stamps.mkdir(parents=True, exist_ok=True)  # making the environment anew removes them
         fresh = stamp.with_suffix(".new")
         fresh.write_text(digest)
         os.replace(fresh, stamp)
+        marker.unlink(missing_ok=True)
         print(f"  done in {time.monotonic() - began:.0f} s", flush=True)
         return True
+
+    def discard_if_cut_off(self) -> None:
+        """Start anew when an installer was killed: it may take a half-copied package for an installed one."""
+        if any(self.stamps.glob("*.begun")):
+            print(f"· an earlier set-up was cut off: making {self.venv.name} anew", flush=True)
+            shutil.rmtree(self.venv)
 
     # -- running other programs -------------------------------------------------------------------------------------
 
@@ -136,7 +150,11 @@ def text(*names: str) -> list[str]:
 
 
 def usable(python: Path) -> bool:
-    """Whether an environment made earlier still works (an interrupted one lacks pip; a moved one, its interpreter)."""
+    """Whether an environment made earlier still works: it has pip, is of this Python, and lies where it was made."""
+    with contextlib.suppress(OSError):
+        made = re.search(r"^command = .* (\S+)$", (python.parent.parent / "pyvenv.cfg").read_text(), re.M)
+        if made and Path(made[1]) != python.parent.parent:  # moved: the scripts in bin/ name an interpreter elsewhere
+            return False
     probe = "import pip, sys; print(sys.version_info[:2])"
     try:
         found = subprocess.run([str(python), "-c", probe], capture_output=True, text=True, check=True).stdout
@@ -306,6 +324,7 @@ def node_tools(setup: Setup) -> None:
 
 def run(setup: Setup, *, dev: bool, system: bool) -> None:
     version = ".".join(map(str, sys.version_info[:2]))
+    setup.discard_if_cut_off()
     setup.step("environment", [version, str(setup.venv)], f"making {setup.venv.name}", lambda: make_environment(setup))
     renewed = setup.step(
         "torch",

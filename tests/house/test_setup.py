@@ -24,13 +24,28 @@ def test_a_step_runs_once_and_again_when_its_inputs_change(setup: script.Setup) 
     assert ran == ["a==1", "a==2"]
 
 
-def test_an_interrupted_step_is_done_again(setup: script.Setup) -> None:
+def test_a_cut_off_installation_is_begun_anew(setup: script.Setup) -> None:
     def interrupted() -> None:
+        (setup.venv / "half-copied").touch()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         setup.step("torch", ["1"], "installing", interrupted)
+    setup.discard_if_cut_off()
+    assert not (setup.venv / "half-copied").exists()
     assert setup.step("torch", ["1"], "installing", lambda: None)
+    setup.discard_if_cut_off()
+    assert not setup.step("torch", ["1"], "installing", lambda: pytest.fail("done already"))
+
+
+def test_a_failed_step_keeps_what_was_installed_before_it(setup: script.Setup) -> None:
+    def unreachable() -> None:
+        raise script.SetupError("no network")
+
+    setup.step("torch", ["1"], "installing", lambda: None)
+    with pytest.raises(script.SetupError):
+        setup.step("base", ["1"], "installing", unreachable)
+    setup.discard_if_cut_off()
     assert not setup.step("torch", ["1"], "installing", lambda: pytest.fail("done already"))
 
 

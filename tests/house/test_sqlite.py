@@ -14,7 +14,16 @@ PARTS = ["tests/voice", "tests/speakers", "tests/training", "tests/voiceplatform
 @pytest.mark.skipif(os.environ.get("VOICE_TEST_DATABASE") == "sqlite", reason="this is the SQLite run")
 def test_the_web_side_passes_on_sqlite() -> None:
     parts = [part for part in PARTS if list((ROOT / part).glob("test_*.py"))]
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "django_db and not integration and not browser", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "django_db and not integration and not browser",
+        "-p",
+        "no:cacheprovider",
+    ]
     environ = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "VOICE_VAR_DIR")}
     done = subprocess.run(
         [*command, *parts],
