@@ -79,7 +79,7 @@ def codec(
         task = progress.add_task("training", total=chosen.steps, completed=trainer.step)
 
         def report(row: dict[str, Any]) -> None:
-            validated = [k for k in row if k.startswith("snr_db_")]
+            validated = [k for k in row if k.startswith(("snr_db_", "mel_distance"))]
             if row["step"] % 10 == 0 or validated:
                 log.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
                 log.flush()
@@ -91,7 +91,7 @@ def codec(
             progress.update(task, completed=row["step"], description=f"SNR {-row['snr']:.1f} dB")
 
         reason = trainer.fit(bank, valid, report, Stop().listen(), max_minutes)
-    typer.echo(f"{reason} at step {trainer.step}; best validation SNR {trainer.best:.2f} dB")
+    typer.echo(f"{reason} at step {trainer.step}; best validation score {trainer.best:.2f}")
 
 
 def _configured(config: str, steps: int | None, overrides: list[str]) -> Any:

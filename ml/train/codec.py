@@ -13,11 +13,11 @@ from types import FrameType
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ml.codec.config import ConfigError
-from ml.codec.losses import error_ratio_db, mel_distance, stft_distance
+from ml.codec.losses import band_error_ratio_db, error_ratio_db, mel_distance, stft_distance
 from ml.codec.model import TeluCodec
 from ml.train.checkpoints import (
     Checkpoint,
@@ -57,9 +57,9 @@ def learning_rate(config: CodecTrainConfig, step: int) -> float:
     return config.final_learning_rate + span * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def snr_by_levels(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: float = 5.0) -> dict[int, float]:
-    """Mean SNR in dB over the clips of `bank` (first `seconds` of each) at each number of codebooks."""
-    totals = dict.fromkeys(levels, 0.0)
+def measure(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: float = 5.0) -> dict[str, float]:
+    """Means over the clips of `bank` (first `seconds` of each): SNR in dB per number of codebooks, mel distance of all."""
+    totals = {f"snr_db_{n}": 0.0 for n in levels} | {"mel_distance": 0.0}
     device = next(codec.parameters()).device
     with torch.inference_mode():
         for index in range(len(bank.lengths)):
@@ -67,8 +67,9 @@ def snr_by_levels(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], sec
             codes = codec.encode(audio)
             for n in levels:
                 decoded = codec.decode(codes, n)[:, : audio.shape[1]]
-                totals[n] -= float(error_ratio_db(decoded, audio, floor=1e-9))
-    return {n: total / len(bank.lengths) for n, total in totals.items()}
+                totals[f"snr_db_{n}"] -= float(error_ratio_db(decoded, audio, floor=1e-9))
+            totals["mel_distance"] += float(mel_distance(decoded, audio)) if audio.shape[1] >= 1024 else 0.0
+    return {name: total / len(bank.lengths) for name, total in totals.items()}
 
 
 class CodecTrainer:
@@ -121,6 +122,7 @@ class CodecTrainer:
             ("l1", weights.l1, lambda: (estimate - target).abs().mean()),
             ("mel", weights.mel, lambda: mel_distance(estimate, target)),
             ("stft", weights.stft, lambda: stft_distance(estimate, target)),
+            ("band", weights.band, lambda: band_error_ratio_db(estimate, target) / 10.0),
         ):
             if weight:
                 terms[name] = term()
@@ -166,21 +168,21 @@ class CodecTrainer:
         return copy.eval()
 
     def validate(self, bank: ClipBank) -> dict[str, float]:
-        """SNR of the averaged model on `bank`; stores it as `best.safetensors` when it is the best so far."""
+        """Figures of the averaged model on `bank`; stores it as `best.safetensors` when it is the best so far."""
         model = self.averaged()
         n = self.config.codec.n_quantizers
-        snr = snr_by_levels(model, bank, (max(1, n // 2), n))
-        if snr[n] > self.best and bool(self.codec.quantizer.ready):
-            self.best = snr[n]
-            from safetensors.torch import save_file
-
+        figures = measure(model, bank, tuple(sorted({max(1, n // 2), n})))
+        # SNR alone would prefer a model that leaves quiet bands noisy, which ears and PESQ do not forgive
+        score = figures[f"snr_db_{n}"] - 6.0 * figures["mel_distance"]
+        if score > self.best and bool(self.codec.quantizer.ready):
+            self.best = score
             partial = self.run / "best.partial"
             save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial)
             partial.replace(self.run / "best.safetensors")
             (self.run / "best.json").write_text(
-                json.dumps({"step": self.step, "snr_db": snr[n], "trained_seconds": round(self.trained_seconds)})
+                json.dumps({"step": self.step, "trained_seconds": round(self.trained_seconds), **figures})
             )
-        return {f"snr_db_{k}": v for k, v in snr.items()}
+        return figures
 
     def save(self) -> None:
         """Write a resumable checkpoint."""

@@ -21,6 +21,8 @@ class LossWeights:
     """Log-mel distance at two resolutions."""
     stft: float = 0.0
     """Multi-scale STFT: spectral convergence and log magnitude."""
+    band: float = 0.0
+    """Error over signal in each mel band and moment, in units of 10 dB."""
     commitment: float = 1.0
     """Scale of the quantizer's commitment term (already multiplied by the codec's own 0.25)."""
     adversarial: float = 0.0
@@ -98,6 +100,17 @@ class CodecTrainConfig:
 
 RECIPES: dict[str, CodecTrainConfig] = {
     "hifi": CodecTrainConfig(name="hifi", codec=CodecConfig.named("hifi")),
+    # From weights that already follow the waveform (`--set init=...`): spend the bits where ears listen.
+    "hifi-perceptual": CodecTrainConfig(
+        name="hifi-perceptual",
+        codec=CodecConfig.named("hifi"),
+        loss=LossWeights(snr=0.3, band=0.5, mel=1.0, stft=0.5),
+        steps=4_500,
+        warmup_steps=50,
+        learning_rate=1.5e-3,
+        final_learning_rate=1e-5,
+        validate_every=250,
+    ),
     "tiny": CodecTrainConfig(
         name="tiny",
         codec=CodecConfig.named("tiny"),
