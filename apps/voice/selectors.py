@@ -6,14 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.db.models import QuerySet
+from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
 from apps.speakers.selectors import emotions_published, speakers_published
-from apps.voice.access import GUEST_SESSION_KEY
 from apps.voice.models import Turn, VoiceSession
 
 
@@ -42,23 +42,18 @@ def session_get(*, session_id: UUID) -> VoiceSession | None:
 def socket_allowed(*, session_key: str | None, user_id: int | None, guest_key: str) -> bool:
     """May a socket opened earlier stay open? Asked once a minute, since a log-out does not reach open sockets.
 
-    A user's socket needs the same user still active and still logged in in that Django session; a guest's needs
-    guests still allowed, and (with cookies) the Django session still there with the same key.
+    A user's socket needs the user still active and still logged in in that Django session (the hash there covers the
+    password: changing it logs the others out). A guest's needs guests still allowed.
     """
-    store: SessionBase | None = None
-    if session_key:
-        store = import_string(settings.SESSION_ENGINE + ".SessionStore")(session_key)
     if user_id is None:
-        if not settings.VOICE_ALLOW_GUESTS:
-            return False
-        return store is None or not guest_key or store.get(GUEST_SESSION_KEY, guest_key) == guest_key
+        return bool(settings.VOICE_ALLOW_GUESTS and guest_key)
     user = get_user_model().objects.filter(pk=user_id, is_active=True).first()
-    if user is None or store is None:
+    if user is None or not session_key:
         return False
-    from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
-
-    # The hash covers the password: changing it logs every other session out.
-    return store.get(SESSION_KEY) == str(user_id) and store.get(HASH_SESSION_KEY) == user.get_session_auth_hash()
+    store: SessionBase = import_string(settings.SESSION_ENGINE + ".SessionStore")(session_key)
+    return store.get(SESSION_KEY) == str(user_id) and constant_time_compare(
+        store.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()
+    )
 
 
 def page_config(*, user: AbstractBaseUser | AnonymousUser, ws_path: str, login_url: str) -> dict[str, Any]:
