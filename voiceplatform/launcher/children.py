@@ -17,7 +17,7 @@ _PR_SET_PDEATHSIG = 1
 @dataclass(frozen=True)
 class ChildSpec:
     """What to start. ``label`` is the word for people, ``ready`` tells whether it answers, ``grace_s`` is how long
-    it may take to end by itself after SIGTERM."""
+    it may take to end by itself after SIGTERM; one that is ``relied_upon`` is stopped after the others have ended."""
 
     name: str
     label: str
@@ -27,6 +27,7 @@ class ChildSpec:
     ready: Callable[[], bool]
     env: dict[str, str] = field(default_factory=dict)
     grace_s: float = 10.0
+    relied_upon: bool = False
 
 
 def _parent_death_signal() -> Callable[[], None] | None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +41,11 @@ def make_plan(env: Env) -> LaunchPlan:
         "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
     }
 
-    def child(name: str, label: str, *arguments: str, ready: object, grace_s: float) -> ChildSpec:
-        assert callable(ready)
+    def child(
+        name: str, label: str, *arguments: str, ready: Callable[[], bool], grace_s: float, relied_upon: bool = False
+    ) -> ChildSpec:
         command = [sys.executable, "-m", *arguments]
-        return ChildSpec(name, label, command, BASE_DIR, logs / f"{name}.log", ready, shared, grace_s)
+        return ChildSpec(name, label, command, BASE_DIR, logs / f"{name}.log", ready, shared, grace_s, relied_upon)
 
     inference = child(
         "inference",
@@ -52,6 +54,7 @@ def make_plan(env: Env) -> LaunchPlan:
         *("--weights", str(env.weights_dir), "--device", env.device),
         ready=lambda: probes.inference_stats(inference_url) is not None,
         grace_s=8.0,
+        relied_upon=True,
     )
     worker = child(
         "worker",

@@ -27,7 +27,7 @@ class _Watched:
 
 
 class Supervisor:
-    """Children in start order; they are stopped in the opposite order.
+    """Children that are started, watched and stopped together.
 
     ``say`` gets one line per event. Everything runs in the caller's thread; ``wake`` (set by a SIGCHLD handler)
     shortens the pause between two looks.
@@ -125,11 +125,15 @@ class Supervisor:
             self._execute(item)
 
     def stop(self) -> None:
-        """End all children, last started first; a second Ctrl-C ends them at once."""
+        """End all children; those that others rely on, last. A second Ctrl-C ends them at once."""
+        relied_upon = [item.child for item in self._watched if item.child.spec.relied_upon]
+        others = [item.child for item in self._watched if not item.child.spec.relied_upon]
         try:
-            for item in reversed(self._watched):
-                item.child.terminate()
-                item.child.finish(item.child.spec.grace_s)
+            for children in (others, relied_upon):
+                for child in children:
+                    child.terminate()
+                for child in children:
+                    child.finish(child.spec.grace_s)
         except KeyboardInterrupt:
             self._say("ending everything at once")
         finally:

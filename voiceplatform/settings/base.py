@@ -111,6 +111,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "data_folder_in": str(VAR_DIR / "celery" / "messages"),
         "data_folder_out": str(VAR_DIR / "celery" / "messages"),
         "control_folder": str(VAR_DIR / "celery" / "control"),
+        "polling_interval": 0.2,  # seconds; the default makes a stop at Ctrl-C take six
     }
 )
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celery" / "beat-schedule")
