@@ -26,6 +26,7 @@ RENEW_S = 5.0
 RIGHTS_EVERY = 12
 """Renewals between two looks at login and permission: once a minute. A log-out does not reach an open socket."""
 SUBSCRIBE_AGAIN_S = 5.0
+SUBSCRIBE_TIMEOUT_S = 1.0
 
 Apply = Callable[[SessionConfig], Awaitable[None]]
 Refuse = Callable[[ProtocolFault], None]
@@ -55,6 +56,8 @@ class Housekeeping:
         self._config = config_of(session)
         self._chores: DropOldest[Configure | None] = DropOldest(8)
         self._renewals = 0
+        self._channel: str | None = None
+        self._stopped = False
 
     def configure(self, message: Configure) -> None:
         """The client wants a change."""
@@ -82,23 +85,44 @@ class Housekeeping:
             else:
                 await self._guard(self._configure, chore)
 
-    async def listen(self) -> None:
-        """Hear the session's events on the channel layer. They are hints: without the layer the lease still looks."""
+    async def subscribe(self) -> None:
+        """Join the session's group on the channel layer.
+
+        Done before the pumps run: cancelled in the middle of a command, Redis clients may turn the cancellation into
+        an error of the connection (seen: such a task went on, and its session never ended).
+        """
         layer: Any = get_channel_layer()
-        group = session_group(self._session_id)
-        while layer is not None:
-            try:
+        if layer is None:
+            return
+        try:
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
                 channel = await layer.new_channel()
-                await layer.group_add(group, channel)
-                try:
-                    while True:
-                        await layer.receive(channel)
-                        self.look_again()
-                finally:
-                    await layer.group_discard(group, channel)
+                await layer.group_add(session_group(self._session_id), channel)
+                self._channel = channel
+        except Exception as error:
+            logger.warning("session %s hears no events: %r", self._session_id, error)
+
+    async def listen(self) -> None:
+        """Hear the session's events. They are hints: without the layer the lease still looks at the row."""
+        layer: Any = get_channel_layer()
+        while layer is not None and not self._stopped:
+            if self._channel is None:
+                await asyncio.sleep(SUBSCRIBE_AGAIN_S)
+                await self.subscribe()
+                continue
+            try:
+                while True:
+                    await layer.receive(self._channel)
+                    self.look_again()
             except Exception as error:
-                logger.warning("session %s hears no events: %r", self._session_id, error)
-            await asyncio.sleep(SUBSCRIBE_AGAIN_S)
+                logger.warning("session %s hears no more events: %r", self._session_id, error)
+            finally:
+                channel, self._channel = self._channel, None
+                await layer.group_discard(session_group(self._session_id), channel)
+
+    def stop(self) -> None:
+        """The session ends: a task that is about to be cancelled begins nothing anew."""
+        self._stopped = True
 
     # -- inside --------------------------------------------------------------------------------------------
 

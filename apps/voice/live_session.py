@@ -281,6 +281,7 @@ class LiveSession:
         )
         await self._peer.tell(welcome)
         self._phase = "live"
+        await self._chores.subscribe()
         return [
             self._pipeline.pump_up(),
             self._pipeline.pump_wishes(),
@@ -293,6 +294,8 @@ class LiveSession:
 
     async def _until_ending(self) -> None:
         ending = await asyncio.shield(self._ending)
+        if self._chores is not None:
+            self._chores.stop()
         if ending.kind == "end" and self._pipeline is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_GRACE_S):
