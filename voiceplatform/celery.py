@@ -1,4 +1,4 @@
-"""The Celery application: three queues, a reaper, a heartbeat per queue.
+"""The Celery application: three queues, a reaper, a heartbeat per queue that has a worker.
 
 ``io`` is for short work (the default), ``cpu`` and ``gpu`` for jobs that own a core or a device; a GPU's worker runs
 ``-Q gpu -c 1 --prefetch-multiplier 1``, so that no job waits hidden behind a running one.
@@ -11,9 +11,10 @@ import os
 from celery import Celery
 from kombu import Queue
 
+from voiceplatform.env import QUEUES, read_env
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceplatform.settings.dev")
 
-QUEUES = ("io", "cpu", "gpu")
 REAP_SECONDS = 15
 HEARTBEAT_SECONDS = 30
 
@@ -31,7 +32,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     timezone="UTC",
     beat_schedule={
-        # `expires`: while no worker runs, messages must not pile up in the queue.
+        # `expires`: what a worker finds late after a pause is stale. It drops a message only when one takes it, so
+        # that heartbeats go to queues that have a worker alone: elsewhere they would pile up for ever.
         "reap sessions": {
             "task": "voice.reap",
             "schedule": REAP_SECONDS,
@@ -44,7 +46,7 @@ app.conf.update(
                 "args": (name,),
                 "options": {"queue": name, "expires": HEARTBEAT_SECONDS},
             }
-            for name in QUEUES
+            for name in read_env().queues
         },
     },
 )

@@ -17,6 +17,7 @@ variable                         default                                   meani
 ``VOICE_MAX_AHEAD_MS``           400                                       audio sent ahead of what was played
 ``VOICE_SLOTS``                  8                                         live sessions of one inference server
 ``VOICE_WEIGHTS_DIR``            ``ml/weights``                            shipped weights and their cards
+``VOICE_QUEUES``                 io,cpu                                    queues that have a worker
 ``VOICE_DEVICE``                 auto                                      auto, cpu, cuda or cuda:N
 ``VOICE_HTTPS``                  production: 1, else 0                     secure cookies, redirect to https, HSTS
 ``VOICE_TRUST_PROXY``            0                                         believe a proxy's ``X-Forwarded-Proto``
@@ -44,6 +45,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+QUEUES = ("io", "cpu", "gpu")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -73,6 +75,7 @@ class Env:
     max_ahead_ms: int
     slots: int
     weights_dir: Path
+    queues: tuple[str, ...]
     device: str
     https: bool | None
     trust_proxy: bool
@@ -105,6 +108,7 @@ def read_env(environ: Mapping[str, str] | None = None) -> Env:
         max_ahead_ms=read.integer("VOICE_MAX_AHEAD_MS", 400, 40, 10_000),
         slots=read.integer("VOICE_SLOTS", 8, 1, 1024),
         weights_dir=read.path("VOICE_WEIGHTS_DIR", "ml/weights"),
+        queues=read.choices("VOICE_QUEUES", ("io", "cpu"), QUEUES),
         device=read.device("VOICE_DEVICE"),
         https=read.flag("VOICE_HTTPS"),
         trust_proxy=read.flag("VOICE_TRUST_PROXY") or False,
@@ -147,6 +151,13 @@ class _Reader:
     def items(self, name: str) -> tuple[str, ...] | None:
         value = self.text(name)
         return None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
+
+    def choices(self, name: str, default: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+        given = self.items(name)
+        for item in given or ():
+            if item not in known:
+                raise EnvError(name, f"{item!r} is unknown; use some of {','.join(known)}")
+        return given if given is not None else default
 
     def path(self, name: str, default: str) -> Path:
         return (BASE_DIR / Path(self.text(name) or default).expanduser()).resolve()

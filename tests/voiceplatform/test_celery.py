@@ -17,7 +17,9 @@ def test_every_scheduled_task_exists_and_goes_to_a_declared_queue() -> None:
     for entry in app.conf.beat_schedule.values():
         assert entry["task"] in app.tasks
         assert entry["options"]["queue"] in declared
-        assert entry["options"]["expires"] <= entry["schedule"]  # or they pile up while no worker runs
+        assert entry["options"]["expires"] <= entry["schedule"]
+    beats = {entry["args"][0] for entry in app.conf.beat_schedule.values() if entry["task"] == "training.heartbeat"}
+    assert beats == set(settings.VOICE_QUEUES)  # no message to a queue that nobody reads
     assert app.conf.beat_schedule["reap sessions"]["schedule"] == 15
 
 

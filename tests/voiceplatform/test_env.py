@@ -17,7 +17,7 @@ def test_defaults_need_nothing() -> None:
     assert values.inference_urls == (f"unix://{BASE_DIR}/var/run/inference.sock",)
     assert (values.redis_url, values.secret_key, values.allow_guests, values.debug) == (None, None, None, False)
     assert (values.resume_seconds, values.lease_seconds, values.max_ahead_ms, values.slots) == (60, 15, 400, 8)
-    assert (values.host, values.port, values.device) == ("127.0.0.1", 8000, "auto")
+    assert (values.host, values.port, values.device, values.queues) == ("127.0.0.1", 8000, "auto", ("io", "cpu"))
 
 
 def test_an_empty_variable_is_one_that_is_not_given() -> None:
@@ -90,6 +90,7 @@ def test_sqlite_urls() -> None:
         ("INFERENCE_URLS", "tcp://host"),
         ("INFERENCE_URLS", "tcp://host:port"),
         ("CSRF_TRUSTED_ORIGINS", "voice.example.org"),
+        ("VOICE_QUEUES", "io,tpu"),
         ("VOICE_DEVICE", "tpu"),
         ("VOICE_DEVICE", "cuda:x"),
         ("LOG_LEVEL", "loud"),

@@ -152,7 +152,7 @@ def test_production_keeps_connections_in_a_pool_and_shuts_guests_out(tmp_path: P
     assert values["DATABASES"]["default"]["CONN_MAX_AGE"] == 0
     assert values["DATABASES"]["default"]["OPTIONS"]["pool"]["max_size"] > 1
     assert values["VOICE_ALLOW_GUESTS"] is False
-    assert values["SESSION_COOKIE_SECURE"] and values["SECURE_SSL_REDIRECT"]
+    assert (values["SESSION_COOKIE_SECURE"], values["SECURE_SSL_REDIRECT"]) == (True, True)
 
 
 def test_other_settings_pass_check_but_not_check_deploy(tmp_path: Path) -> None:
@@ -160,4 +160,5 @@ def test_other_settings_pass_check_but_not_check_deploy(tmp_path: Path) -> None:
     assert run(tmp_path, "manage.py", "check", **dev).returncode == 0
     done = run(tmp_path, "manage.py", "check", "--deploy", **dev)
     assert done.returncode == 1
-    assert "voice.E006" in done.stderr and "voice.E007" in done.stderr
+    assert "voice.E006" in done.stderr
+    assert "voice.E007" in done.stderr

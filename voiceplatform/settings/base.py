@@ -177,6 +177,7 @@ if ENV.trust_proxy:
 # --- the voice platform's own --------------------------------------------------------------------------------------
 
 INFERENCE_URLS = list(ENV.inference_urls)
+VOICE_QUEUES = list(ENV.queues)
 VOICE_ALLOW_GUESTS = bool(ENV.allow_guests)
 VOICE_RESUME_SECONDS = ENV.resume_seconds
 VOICE_LEASE_SECONDS = ENV.lease_seconds
