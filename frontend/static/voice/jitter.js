@@ -44,16 +44,21 @@ export class JitterBuffer {
     this.gain = 0;
     /** Samples of a cleared generation that still fade out. */
     this.tail = new Float32Array(0);
-    this.#empty();
-  }
-
-  #empty() {
     this.first = 0; // index of the oldest sample in the ring
     this.count = 0;
     this.end = 0; // media position behind the newest sample, in samples since the generation began
     this.playing = false;
     this.ranDry = false;
     this.waited = 0; // samples of silence given out since the last push
+  }
+
+  #empty() {
+    this.first = 0;
+    this.count = 0;
+    this.end = 0;
+    this.playing = false;
+    this.ranDry = false;
+    this.waited = 0;
   }
 
   /** How much has to be buffered before sound starts, in milliseconds. */

@@ -25,7 +25,7 @@ class PlaybackProcessor extends AudioWorkletProcessor {
     this.resampler = new Resampler(RATE, sampleRate);
     this.block = new Float32Array(BLOCK);
     this.resampled = new Float32Array(this.resampler.maxOutput(BLOCK));
-    /** Samples at the device's rate that did not fit into the last quantum. */
+    /** Samples at the device's rate that did not fit into the last quantum. @type {Float32Array} */
     this.ready = this.resampled.subarray(0, 0);
     this.sinceReport = 0;
     this.arrived = false;

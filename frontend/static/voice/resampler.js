@@ -47,6 +47,9 @@ export class Resampler {
     this.phases = Math.min(this.up, MAX_PHASES);
     this.bank = this.copies ? new Float32Array(0) : this.#design(scale * ROLLOFF);
     this.history = new Float32Array(this.taps + 8192);
+    this.filled = 0;
+    this.position = 0; // first tap of the next output, in `history`
+    this.fraction = 0; // 0 .. up-1
     this.reset();
   }
 
@@ -60,8 +63,8 @@ export class Resampler {
     this.history.fill(0);
     // The filter looks half a window back before the first sample: there is silence.
     this.filled = this.copies ? 0 : this.half - 1;
-    this.position = 0; // first tap of the next output, in `history`
-    this.fraction = 0; // 0 .. up-1
+    this.position = 0;
+    this.fraction = 0;
   }
 
   /** One row of coefficients per phase, one more row for interpolation. @param {number} cutoff of the input's Nyquist */
