@@ -1,7 +1,8 @@
 """The Celery application: three queues, a reaper, a heartbeat per queue that has a worker.
 
 ``io`` is for short work (the default), ``cpu`` and ``gpu`` for jobs that own a core or a device; a GPU's worker runs
-``-Q gpu -c 1 --prefetch-multiplier 1``, so that no job waits hidden behind a running one.
+``-Q gpu -c 1 --prefetch-multiplier 1``, so that no job waits hidden behind a running one. What beat sends stands in
+the settings (``CELERY_BEAT_SCHEDULE``).
 """
 
 from __future__ import annotations
@@ -11,12 +12,9 @@ import os
 from celery import Celery
 from kombu import Queue
 
-from voiceplatform.env import QUEUES, read_env
+from voiceplatform.env import QUEUES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceplatform.settings.dev")
-
-REAP_SECONDS = 15
-HEARTBEAT_SECONDS = 30
 
 app = Celery("voiceplatform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -31,23 +29,5 @@ app.conf.update(
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
     timezone="UTC",
-    beat_schedule={
-        # `expires`: what a worker finds late after a pause is stale. It drops a message only when one takes it, so
-        # that heartbeats go to queues that have a worker alone: elsewhere they would pile up for ever.
-        "reap sessions": {
-            "task": "voice.reap",
-            "schedule": REAP_SECONDS,
-            "options": {"queue": "io", "expires": REAP_SECONDS},
-        },
-        **{
-            f"heartbeat {name}": {
-                "task": "training.heartbeat",
-                "schedule": HEARTBEAT_SECONDS,
-                "args": (name,),
-                "options": {"queue": name, "expires": HEARTBEAT_SECONDS},
-            }
-            for name in read_env().queues
-        },
-    },
 )
 app.autodiscover_tasks()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging.config
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,20 @@ def test_one_server_of_two_is_enough(client: Client, ready: None, settings: Any)
     response = client.get("/readyz")
     assert response.status_code == 200
     assert "error" in response.json()["inference"]["tcp://127.0.0.1:1"]
+
+
+def test_a_probe_that_fails_every_second_does_not_fill_the_log(capsys: Any, client: Client, settings: Any) -> None:
+    settings.INFERENCE_URLS = ["unix:///nowhere.sock"]
+    logging.config.dictConfig(settings.LOGGING)  # the handler on this test's stderr
+    try:
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/nowhere").status_code == 404
+        written = capsys.readouterr().err
+    finally:
+        with capsys.disabled():
+            logging.config.dictConfig(settings.LOGGING)
+    assert "readyz" not in written
+    assert "/nowhere" in written
 
 
 def test_no_inference_server(client: Client, settings: Any, tmp_path: Path) -> None:

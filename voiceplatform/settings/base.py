@@ -114,6 +114,20 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "polling_interval": 0.2,  # seconds; the default makes a stop at Ctrl-C take six
     }
 )
+# `expires`: what a worker finds late after a pause is stale. It drops a message only when one takes it, so that
+# heartbeats go to queues that have a worker alone: elsewhere they would pile up for ever.
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "reap sessions": {"task": "voice.reap", "schedule": 15, "options": {"queue": "io", "expires": 15}},
+    **{
+        f"heartbeat {queue}": {
+            "task": "training.heartbeat",
+            "schedule": 30,
+            "args": (queue,),
+            "options": {"queue": queue, "expires": 30},
+        }
+        for queue in ENV.queues
+    },
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celery" / "beat-schedule")
 
 # --- pages ---------------------------------------------------------------------------------------------------------
@@ -136,6 +150,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "talk"
@@ -189,7 +204,8 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"not_ready": {"()": "voiceplatform.logs.NotReadyFilter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["not_ready"]}},
     "root": {"handlers": ["stderr"], "level": ENV.log_level},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
