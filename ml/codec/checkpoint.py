@@ -61,7 +61,7 @@ def load_codec(path: Path, device: str | torch.device = "cpu") -> TeluCodec:
     lacking = [name for name in missing if name not in _TRAINING_ONLY]
     if lacking or unexpected:
         raise CheckpointError(f"weights {path} lack {lacking[:3]} or hold unknown {unexpected[:3]}; restore them")
-    return codec.to(device)
+    return codec.freeze().to(device)
 
 
 def export_codec(codec: TeluCodec, path: Path, card: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:

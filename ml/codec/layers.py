@@ -43,8 +43,16 @@ class Snake(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.log_alpha = nn.Parameter(torch.zeros(channels))
+        self.alpha: Tensor | None
+        self.register_buffer("alpha", None, persistent=False)
+
+    def freeze(self) -> None:
+        """Compute a once for inference; call again after loading other weights."""
+        self.alpha = self.log_alpha.detach().exp()
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.alpha is not None:
+            return torch.addcdiv(x, torch.sin(x * self.alpha).square_(), self.alpha)
         alpha = self.log_alpha.exp().to(x.dtype)
         if torch.is_grad_enabled():
             return cast(Tensor, _SnakeFunction.apply(x, alpha))  # type: ignore[no-untyped-call]

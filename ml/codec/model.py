@@ -173,6 +173,13 @@ class TeluCodec(nn.Module):
     def fold(self) -> TeluCodec:
         """Fold weight normalisation for inference; returns self in eval mode without gradients."""
         fold_weight_norm(self)
+        return self.freeze()
+
+    def freeze(self) -> TeluCodec:
+        """Eval mode without gradients, constants computed once; call again after loading other weights."""
+        for module in self.modules():
+            if isinstance(module, Snake | ResidualQuantizer):
+                module.freeze()
         return self.eval().requires_grad_(False)
 
     # -- helpers -----------------------------------------------------------------------------------------

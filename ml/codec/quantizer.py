@@ -24,6 +24,7 @@ class ResidualQuantizer(nn.Module):
     counts: Tensor
     sums: Tensor
     ready: Tensor
+    offsets: Tensor | None
 
     def __init__(
         self, n_quantizers: int, codebook_size: int, dim: int, *, decay: float, dropout: float, l2_normalize: bool
@@ -39,10 +40,15 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("counts", torch.ones(shape[:2]))
         self.register_buffer("sums", self.codebooks.clone())
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("offsets", None, persistent=False)
 
     @property
     def n_quantizers(self) -> int:
         return self.codebooks.shape[0]
+
+    def freeze(self) -> None:
+        """Compute once what the search needs of fixed codebooks; call again after loading others."""
+        self.offsets = self.codebooks.square().sum(-1).mul(-0.5)
 
     def _nearest(self, x: Tensor, level: int) -> Tensor:
         """Indices `[N]` of the nearest entries of codebook `level` for `x` `[N, D]`."""
@@ -50,7 +56,8 @@ class ResidualQuantizer(nn.Module):
         if self.l2_normalize:
             return (functional.normalize(x, dim=-1) @ functional.normalize(book, dim=-1).T).argmax(dim=-1)
         # argmin |x - c|² = argmax x·c - |c|²/2
-        return torch.addmm(book.square().sum(-1).mul(-0.5), x, book.T).argmax(dim=-1)
+        offset = book.square().sum(-1).mul(-0.5) if self.offsets is None else self.offsets[level]
+        return torch.addmm(offset, x, book.T).argmax(dim=-1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Vectors `[B, T, D]` to codes int64 `[B, Q, T]`, greedily level by level."""

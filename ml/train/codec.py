@@ -58,7 +58,7 @@ def learning_rate(config: CodecTrainConfig, step: int) -> float:
 
 
 def measure(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: float = 5.0) -> dict[str, float]:
-    """Means over the clips of `bank` (first `seconds` of each): SNR in dB per number of codebooks, mel distance of all."""
+    """SNR in dB per number of codebooks and mel distance, means over the first `seconds` of each clip of `bank`."""
     totals = {f"snr_db_{n}": 0.0 for n in levels} | {"mel_distance": 0.0}
     device = next(codec.parameters()).device
     with torch.inference_mode():
