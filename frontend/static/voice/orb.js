@@ -1,14 +1,18 @@
 // @ts-check
 /**
- * The living picture: two rings around the button, each the real waveform of one direction bent into a circle. The
- * outer one is the microphone, the inner one what comes back. Beside it, the two level bars.
+ * The living picture. At rest two threads lie interlaced around the button, like the ropes of a muggu drawn on a
+ * doorstep, a dot in every eye. While people talk they part: the outer one is the real waveform of the microphone
+ * bent into a circle, the inner one that of what comes back. Beside it, the two level bars.
  */
 
 import { Needle, loudness, ring, rms } from "./meters.js";
 
 /** @typedef {import("./audio.js").AudioGraph} AudioGraph */
 
-const POINTS = 180;
+const POINTS = 240;
+const LOOPS = 12;
+const ROPE = 0.03; // shares of the picture's size
+const REST_RADIUS = 0.375;
 const REDUCED = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** @typedef {{needle: Needle, samples: Float32Array<ArrayBuffer>, outline: Float32Array, bar: HTMLElement, meter: HTMLElement}} Side */
@@ -23,11 +27,15 @@ export class Orb {
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     this.heard = side(meters.heard);
     this.spoken = side(meters.spoken);
+    /** @type {AudioGraph | null} */
+    this.audio = null;
+    /** 1: the muggu at rest, 0: waveforms. */
+    this.rest = 1;
     this.running = false;
     this.last = 0;
     this.told = 0;
     this.size = 0;
-    this.colours = { heard: "", spoken: "" };
+    this.colours = { heard: "", spoken: "", dots: "" };
     new ResizeObserver(() => this.#resize()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#resize());
     this.#resize();
@@ -39,36 +47,43 @@ export class Orb {
     this.canvas.width = this.canvas.height = Math.round(this.size * ratio);
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const style = getComputedStyle(this.canvas);
-    this.colours = { heard: style.getPropertyValue("--heard"), spoken: style.getPropertyValue("--spoken") };
+    const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+    this.colours = { heard: colour("--heard"), spoken: colour("--spoken"), dots: colour("--dots") };
     this.#draw();
   }
 
   /** @param {AudioGraph} audio */
   start(audio) {
-    if (this.running) return;
-    this.running = true;
-    this.last = performance.now();
-    /** @param {number} now */
-    const frame = (now) => {
-      if (!this.running) return;
-      if (audio.heard) measure(this.heard, audio.heard, now - this.last);
-      if (audio.spoken) measure(this.spoken, audio.spoken, now - this.last);
-      this.last = now;
-      this.#draw();
-      this.#bars(now);
-      requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
+    this.audio = audio;
+    this.#run();
   }
 
   stop() {
-    this.running = false;
-    for (const one of [this.heard, this.spoken]) {
-      one.needle.value = 0;
-      one.outline.fill(0);
-    }
+    this.audio = null;
+    this.#run();
+  }
+
+  #run() {
+    if (this.running) return;
+    this.running = true;
+    this.last = performance.now();
+    requestAnimationFrame((now) => this.#frame(now));
+  }
+
+  /** @param {number} now */
+  #frame(now) {
+    const elapsed = Math.max(0, now - this.last);
+    this.last = now;
+    const { audio } = this;
+    measure(this.heard, audio?.heard ?? null, elapsed);
+    measure(this.spoken, audio?.spoken ?? null, elapsed);
+    const goal = audio === null ? 1 : 0;
+    this.rest += (goal - this.rest) * (REDUCED.matches ? 1 : 1 - Math.exp(-elapsed / 180));
+    this.running = audio !== null || this.rest < 0.999 || this.heard.needle.value + this.spoken.needle.value > 0.004;
+    if (!this.running) this.rest = 1;
     this.#draw();
-    this.#bars(Infinity);
+    this.#bars(this.running ? now : Infinity);
+    if (this.running) requestAnimationFrame((next) => this.#frame(next));
   }
 
   /** @param {number} now */
@@ -82,39 +97,63 @@ export class Orb {
   }
 
   #draw() {
-    const { context, size } = this;
+    const { context, size, rest } = this;
     context.clearRect(0, 0, size, size);
-    this.#ring(this.heard, size * 0.405, this.colours.heard);
-    this.#ring(this.spoken, size * 0.325, this.colours.spoken);
+    this.#dots();
+    this.#ring(this.spoken, mix(0.325, REST_RADIUS, rest), -1, this.colours.spoken);
+    this.#ring(this.heard, mix(0.405, REST_RADIUS, rest), 1, this.colours.heard);
   }
 
-  /** @param {Side} one @param {number} radius @param {string} colour */
-  #ring({ needle, outline }, radius, colour) {
-    const { context, size } = this;
+  /** The dots of the muggu, one in each eye of the rope. */
+  #dots() {
+    const { context, size, rest } = this;
+    context.fillStyle = this.colours.dots;
+    context.globalAlpha = rest;
+    for (let i = 0; i < 2 * LOOPS; i++) {
+      const angle = (Math.PI * i) / LOOPS + Math.PI / 2;
+      context.beginPath();
+      context.arc(
+        size * (0.5 + REST_RADIUS * Math.cos(angle)),
+        size * (0.5 + REST_RADIUS * Math.sin(angle)),
+        size * 0.0065,
+        0,
+        2 * Math.PI,
+      );
+      context.fill();
+    }
+    context.globalAlpha = 1;
+  }
+
+  /** @param {Side} one @param {number} radius share of the size @param {1 | -1} sign @param {string} colour */
+  #ring({ needle, outline }, radius, sign, colour) {
+    const { context, size, rest } = this;
     const level = needle.value;
-    const swing = REDUCED.matches ? 0 : size * 0.16;
+    const swing = REDUCED.matches ? 0 : 0.32;
     context.beginPath();
     for (let i = 0; i <= POINTS; i++) {
-      const angle = (2 * Math.PI * i) / POINTS + Math.PI / 2;
-      const wave = outline[i % POINTS];
-      const r = radius + Math.max(-0.05 * size, Math.min(0.075 * size, wave * swing * 2)) + level * size * 0.012;
-      const x = size / 2 + r * Math.cos(angle);
-      const y = size / 2 + r * Math.sin(angle);
+      const turn = (2 * Math.PI * i) / POINTS;
+      const wave = Math.max(-0.05, Math.min(0.075, outline[i % POINTS] * swing)) + 0.012 * level;
+      const r = size * (radius + mix(wave, sign * ROPE * Math.cos(LOOPS * turn), rest));
+      const x = size / 2 + r * Math.cos(turn + Math.PI / 2);
+      const y = size / 2 + r * Math.sin(turn + Math.PI / 2);
       if (i === 0) context.moveTo(x, y);
       else context.lineTo(x, y);
     }
     context.closePath();
     context.strokeStyle = colour;
     context.lineJoin = "round";
-    context.globalAlpha = 0.1 + 0.18 * level;
+    context.globalAlpha = (1 - rest) * (0.1 + 0.18 * level);
     context.lineWidth = 3 + 16 * level;
     context.stroke();
-    context.globalAlpha = 0.42 + 0.58 * Math.min(1, level * 2);
-    context.lineWidth = 2 + 1.5 * level;
+    context.globalAlpha = mix(0.42 + 0.58 * Math.min(1, level * 2), 0.9, rest);
+    context.lineWidth = mix(2 + 1.5 * level, 2.5, rest);
     context.stroke();
     context.globalAlpha = 1;
   }
 }
+
+/** @param {number} from @param {number} to @param {number} share */
+const mix = (from, to, share) => from + (to - from) * share;
 
 /** @param {HTMLElement} meter @returns {Side} */
 function side(meter) {
@@ -122,9 +161,10 @@ function side(meter) {
   return { needle: new Needle(), samples: new Float32Array(2048), outline: new Float32Array(POINTS), bar, meter };
 }
 
-/** @param {Side} one @param {AnalyserNode} analyser @param {number} elapsedMs */
+/** @param {Side} one @param {AnalyserNode | null} analyser @param {number} elapsedMs */
 function measure(one, analyser, elapsedMs) {
-  analyser.getFloatTimeDomainData(one.samples);
+  if (analyser) analyser.getFloatTimeDomainData(one.samples);
+  else one.samples.fill(0);
   one.needle.move(loudness(rms(one.samples.subarray(1024))), elapsedMs);
   ring(one.samples, one.outline);
 }

@@ -121,7 +121,7 @@ export function parseAudio(buffer, expected = KIND.AUDIO_DOWN) {
  * PCM16LE bytes to samples in [-1, 1). Reads through a DataView: the payload starts at an odd address, and the wire
  * is little endian whatever the machine is.
  * @param {Uint8Array} payload
- * @returns {Float32Array}
+ * @returns {Float32Array<ArrayBuffer>}
  */
 export function pcm16ToFloat(payload) {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);

@@ -13,7 +13,7 @@ import { FRAME_MS, KIND, packAudio, packMessage, parseAudio, parseServerMessage,
 /**
  * @typedef {object} Listener
  * @property {(message: ServerMessage) => void} message
- * @property {(samples: Float32Array, generation: number, timestampMs: number) => void} audio
+ * @property {(samples: Float32Array<ArrayBuffer>, generation: number, timestampMs: number) => void} audio
  * @property {(code: number) => void} closed
  * @property {(medianMs: number) => void} roundTrip
  */

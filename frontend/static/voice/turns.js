@@ -1,0 +1,95 @@
+// @ts-check
+/** The list of what was said: a card per turn, newest first, with both recordings and its delay by stage. */
+
+import { player } from "./player.js";
+import { label, pageLanguage } from "./words.js";
+
+/** @typedef {import("./types.js").TurnStored} TurnStored */
+
+const KEPT = 30;
+
+/**
+ * What made up the delay, in the order in which it arises, ms. `server_ms` covers queue, encoder and decoder; what is
+ * left of it is the way between web process and inference server.
+ * @param {Record<string, number>} latency as stored with the turn
+ * @returns {{stage: string, ms: number}[]}
+ */
+export function stages(latency) {
+  const known = (/** @type {string} */ name) => Math.max(0, latency[name] ?? 0);
+  const inside = known("queue_ms") + known("encode_ms") + known("decode_ms");
+  return [
+    { stage: "network_ms", ms: known("network_ms") },
+    { stage: "queue_ms", ms: known("queue_ms") },
+    { stage: "encode_ms", ms: known("encode_ms") },
+    { stage: "decode_ms", ms: known("decode_ms") },
+    { stage: "server_rest_ms", ms: Math.max(0, known("server_ms") - inside) },
+    { stage: "playback_ms", ms: known("playback_ms") },
+  ].filter(({ ms }) => ms > 0);
+}
+
+export class Turns {
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLTemplateElement} template of one turn
+   * @param {HTMLElement} empty shown while there is none
+   */
+  constructor(list, template, empty) {
+    this.list = list;
+    this.template = template;
+    this.empty = empty;
+    this.count = 0;
+  }
+
+  /**
+   * @param {TurnStored} turn
+   * @param {string} voice who speaks and how, in words
+   */
+  add(turn, voice) {
+    const language = pageLanguage();
+    const fragment = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
+    const item = /** @type {HTMLElement} */ (fragment.firstElementChild);
+    const find = (/** @type {string} */ name) => /** @type {HTMLElement} */ (item.querySelector(`[data-part="${name}"]`));
+    this.count += 1;
+    const seconds = turn.duration_ms / 1000;
+    item.dataset.turn = turn.id;
+    find("title").textContent = label(language, "turn", { n: this.count });
+    find("voice").textContent = voice;
+    find("duration").textContent = label(language, "seconds", { n: seconds.toFixed(1) });
+    player(find("microphone"), { url: turn.audio_url, seconds, what: label(language, "microphone") });
+    const output = turn.output_url;
+    if (output) player(find("codec"), { url: output, seconds, what: label(language, "codec") });
+    else find("codec").remove();
+    this.#latency(find("latency"), find("legend"), turn.latency, language);
+    this.empty.hidden = true;
+    this.list.prepend(item);
+    while (this.list.children.length > KEPT) this.list.lastElementChild?.remove();
+  }
+
+  /**
+   * @param {HTMLElement} bar
+   * @param {HTMLElement} legend
+   * @param {Record<string, number>} latency
+   * @param {import("./words.js").Language} language
+   */
+  #latency(bar, legend, latency, language) {
+    const parts = stages(latency);
+    const total = parts.reduce((sum, { ms }) => sum + ms, 0);
+    if (total === 0) {
+      bar.parentElement?.remove();
+      return;
+    }
+    const heading = document.createElement("b");
+    heading.textContent = label(language, "heard_after", { n: Math.round(total) });
+    legend.append(heading);
+    for (const { stage, ms } of parts) {
+      const piece = document.createElement("span");
+      piece.dataset.stage = stage;
+      piece.style.setProperty("--share", String(ms / total));
+      bar.append(piece);
+      const word = document.createElement("span");
+      word.dataset.stage = stage;
+      word.textContent = `${label(language, stage)} ${ms < 9.95 ? ms.toFixed(1) : Math.round(ms)}`;
+      legend.append(word);
+    }
+  }
+}
