@@ -13,6 +13,7 @@ _COMMANDS = {
     "codec": ("ml.cli.codec", "Reconstruct audio, export weights."),
     "train": ("ml.cli.train", "Train a model, resumable in slices."),
     "evaluate": ("ml.cli.evaluate", "Measure a model on a folder of audio."),
+    "data": ("ml.cli.data", "Speech data and the dialogue corpus."),
     "bench": ("ml.cli.bench", "Measure speed."),
 }
 

@@ -1,0 +1,1 @@
+"""Speech data: the dialogue corpus and what is made from it."""
