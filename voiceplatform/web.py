@@ -29,9 +29,10 @@ def serve(host: str, port: int) -> int:
     from daphne.endpoints import build_endpoint_description_strings
     from daphne.server import Server, twisted_loop
 
-    from voiceplatform import drain
+    from voiceplatform import backpressure, drain
     from voiceplatform.asgi import application
 
+    backpressure.install()
     server = Server(
         application=application,
         endpoints=build_endpoint_description_strings(host=host, port=port),

@@ -350,7 +350,7 @@ class LiveSession:
         storing = asyncio.create_task(self._store(ending))
         if ending.kind != "gone":
             # The row first, then the close, so that a client that reconnects at once finds its session ready.
-            await asyncio.wait({storing}, timeout=END_GRACE_S if ending.kind == "end" else STORE_GRACE_S)
+            await asyncio.wait({storing}, timeout=_grace_s(ending))
             if ending.kind != "bug":
                 await self._peer.close(ending.fault.code.close_code if ending.fault else CLOSE_NORMAL)
         await storing
@@ -375,6 +375,13 @@ class LiveSession:
                 )
         except Exception:  # the lease runs out by itself
             logger.exception("session %s: its end could not be written", session_id)
+
+
+def _grace_s(ending: Ending) -> float:
+    if ending.kind == "end":
+        return END_GRACE_S
+    # Who does not read is to be gone within five seconds, however slow the database is.
+    return 0.0 if ending.fault is not None and ending.fault.code is ErrorCode.TOO_SLOW else STORE_GRACE_S
 
 
 def _error(fault: ProtocolFault, *, fatal: bool) -> ErrorEvent:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import struct
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,9 +50,12 @@ async def bystander(stack: Stack) -> AsyncIterator[LiveClient]:
                 await client.in_step([bytes(640)])
 
         talking = asyncio.create_task(talk())
-        yield client
-        stop.set()
-        await talking
+        try:
+            yield client
+        finally:
+            stop.set()
+            await asyncio.wait({talking})
+        talking.result()
         assert client.errors == []
         assert len(client.audio) == client.seq
         await client.until(lambda: any(isinstance(e, Stats) for e in client.events), "figures")
@@ -188,70 +189,3 @@ async def test_more_messages_than_sense(stack: Stack) -> None:
             for _ in range(2000):
                 await client.say(type="ping", id=1, t=0)
         assert await client.wait_closed() == 4003
-
-
-# --- a client that does not read -----------------------------------------------------------------------------------
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that are the process's own."""
-    fields = dict(
-        line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:] if ":" in line
-    )
-    return sum(int(fields[name].split()[0]) * 1024 for name in ("Private_Clean", "Private_Dirty"))
-
-
-async def never_reads(stack: Stack, *, lies: bool) -> int:
-    """Say hello, read no more, push audio as fast as it goes; the close code, read at the very end.
-
-    With ``lies`` it claims all along to have played what it never read.
-    """
-    origin = stack.origin
-    async with connect(stack.ws_url, origin=origin, compression=None, max_queue=1) as socket:  # type: ignore[arg-type]
-        await socket.send(json.dumps({"type": "hello", "protocol": 1, "mode": "reconstruct"}))
-        welcome = json.loads(await socket.recv())
-        session = welcome["session"]
-        loop = asyncio.get_running_loop()
-
-        async def push() -> None:
-            start = loop.time()
-            for number in range(100_000):
-                await socket.send(struct.pack("<BIII", 1, number, number * 20, welcome["generation"]) + bytes(640))
-                if lies and number % 10 == 0:
-                    report = {"generation": welcome["generation"], "buffered_ms": 0, "underruns": 0}
-                    await socket.send(json.dumps({"type": "played", "played_ms": number * 20, **report}))
-                # Five times as fast as any microphone.
-                if (ahead := start + number * 0.004 - loop.time()) > 0:
-                    await asyncio.sleep(ahead)
-
-        def over() -> bool:
-            return VoiceSession.objects.filter(pk=session, status="suspended").exists()
-
-        pushing = asyncio.create_task(push())
-        try:
-            # The server's own patience is below 5 s; the rest is this test's polling.
-            await wait_until_async(lambda: stack.aquery(over), 6.0, "the client to be closed", 0.1)
-        finally:
-            pushing.cancel()
-            await asyncio.gather(pushing, return_exceptions=True)
-        with contextlib.suppress(ConnectionClosed):
-            async with asyncio.timeout(10):
-                while True:
-                    await socket.recv()
-        return socket.close_code or 0
-
-
-@pytest.mark.parametrize("lies", [False, True], ids=["says nothing", "lies"])
-async def test_a_client_that_does_not_read_is_cheap_and_closed(stack: Stack, lies: bool) -> None:
-    web = stack.pid("web")
-    async with bystander(stack):
-        await never_reads(stack, lies=lies)  # whatever the first of its kind costs for good
-        before = resident(web)
-        peak = before
-        crowd = [asyncio.create_task(never_reads(stack, lies=lies)) for _ in range(5)]
-        while not all(task.done() for task in crowd):
-            await asyncio.wait(crowd, timeout=0.25)
-            peak = max(peak, resident(web))
-        codes = [task.result() for task in crowd]
-    assert (peak - before) / len(crowd) < 2_000_000
-    assert codes == [4008] * len(crowd)

@@ -1,0 +1,45 @@
+"""Back-pressure for Daphne's WebSockets: who does not read is not read from.
+
+Daphne writes to a socket's transport without asking whether the peer takes it. The credit window bounds that for honest
+clients; one that reports audio as played which it never read made the process grow by 25 MB in 45 s (measured). Here a
+full transport pauses reading from that peer, so that its reports cease, the window shuts, and it is closed as too slow.
+"""
+
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer  # type: ignore[import-untyped]
+
+
+@implementer(IPushProducer)
+class _Throttle:
+    """Told by the transport when its write buffer (64 kB) is full and when it has emptied."""
+
+    def __init__(self, transport) -> None:  # type: ignore[no-untyped-def]
+        self._transport = transport
+
+    def pauseProducing(self) -> None:
+        self._transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is gone: nothing to stop."""
+
+
+class ThrottledWebSocket(WebSocketProtocol):
+    """Daphne's protocol on a transport that throttles its peer."""
+
+    def onOpen(self) -> None:
+        self.transport.unregisterProducer()  # the HTTP channel's, which has handed the connection over
+        self.transport.registerProducer(_Throttle(self.transport), True)
+        super().onOpen()
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        self.transport.unregisterProducer()
+        super().onClose(wasClean, code, reason)
+
+
+def install() -> None:
+    """Have every Daphne server of this process made from now on use it."""
+    WebSocketFactory.protocol = ThrottledWebSocket
