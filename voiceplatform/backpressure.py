@@ -7,7 +7,7 @@ full transport pauses reading from that peer, so that its reports cease, the win
 
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.interfaces import IPushProducer
-from zope.interface import implementer  # type: ignore[import-untyped]
+from zope.interface import implementer
 
 
 @implementer(IPushProducer)
