@@ -19,6 +19,7 @@ from torch import Tensor
 from ml.codec.config import ConfigError
 from ml.codec.losses import band_error_ratio_db, error_ratio_db, mel_distance, stft_distance
 from ml.codec.model import TeluCodec
+from ml.train.adversary import Adversary
 from ml.train.checkpoints import (
     Checkpoint,
     ResumeError,
@@ -87,6 +88,11 @@ class CodecTrainer:
         self.optimizer = torch.optim.AdamW(
             self.codec.parameters(), lr=config.learning_rate, betas=(0.85, 0.99), weight_decay=config.weight_decay
         )
+        self.adversary = (
+            Adversary(config.discriminators, config.discriminator_learning_rate, config.clip, self.device)
+            if config.discriminators
+            else None
+        )
         self.average = {k: v.detach().clone() for k, v in self.codec.named_parameters()}
         self.step = 0
         self.best = -math.inf
@@ -127,6 +133,11 @@ class CodecTrainer:
             if weight:
                 terms[name] = term()
                 loss = loss + weight * terms[name]
+        if self.adversary is not None and self.step >= config.adversarial_from:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
+                terms["discriminator"] = self.adversary.learn(target, estimate)
+                terms["adversarial"], terms["feature"] = self.adversary.judge(target, estimate)
+            loss = loss + weights.adversarial * terms["adversarial"] + weights.feature * terms["feature"]
         if quantized is not None:
             terms["commitment"] = quantized.commitment
             loss = loss + weights.commitment * codec_config.commitment * quantized.commitment
@@ -189,6 +200,8 @@ class CodecTrainer:
         tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.codec.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         tensors |= optimizer_tensors(self.optimizer)
+        if self.adversary is not None:
+            tensors |= self.adversary.tensors()
         meta = {"config": self.config.to_dict(), "best": self.best, "trained_seconds": self.trained_seconds}
         save_checkpoint(self.run / "checkpoints", Checkpoint(self.step, tensors, meta), self.config.keep)
 
@@ -197,13 +210,15 @@ class CodecTrainer:
         stored = latest_checkpoint(self.run / "checkpoints")
         if stored is None:
             return False
-        if stored.meta["config"] != self.config.to_dict():
+        if CodecTrainConfig.from_dict(stored.meta["config"]) != self.config:
             raise ResumeError(f"{self.run} was started with another configuration; choose another --run folder")
         own = {k: v for k, v in stored.tensors.items() if k.startswith("model.")}
         self.codec.load_state_dict({k.removeprefix("model."): v for k, v in own.items()})
         for name in self.average:
             self.average[name].copy_(stored.tensors[f"average.{name}"])
         restore_optimizer(self.optimizer, stored.tensors)
+        if self.adversary is not None:
+            self.adversary.restore(stored.tensors)
         self.step, self.best = stored.step, stored.meta["best"]
         self.trained_seconds = stored.meta["trained_seconds"]
         return True

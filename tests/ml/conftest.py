@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import torch
 from scipy.signal import resample_poly
 
 
@@ -23,3 +24,9 @@ def telugu_speech() -> npt.NDArray[np.int16]:
     audio = resample_poly(audio, 16_000, rate)
     loud = np.flatnonzero(np.abs(audio) > 0.01)
     return (audio[loud[0] : loud[-1]] * 32767 * 0.9).clip(-32768, 32767).astype(np.int16)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread() -> None:
+    """Two threads gain nothing on test sizes and stall when something else runs on the same cores."""
+    torch.set_num_threads(1)

@@ -104,11 +104,11 @@ def test_shipped_weights_keep_held_out_telugu_speech(shared_data: Path, tmp_path
     from ml.codec import load_codec
 
     codec = load_codec(WEIGHTS_DIR / "codec-hifi.safetensors")
-    clips = sorted((shared_data / "common_voice_te" / "clips").glob("*.mp3"))[40:46]
+    clips = sorted((shared_data / "common_voice_te" / "clips").glob("*.mp3"))[40:43]
     scores = []
     for clip in clips:
         audio = torch.from_numpy(read_audio(clip))[None]
-        audio = audio[:, : audio.shape[1] // 320 * 320]
+        audio = audio[:, : min(64_000, audio.shape[1] // 320 * 320)]
         with torch.inference_mode():
             whole = codec.reconstruct(audio)
             state = codec.streaming_state(1)
