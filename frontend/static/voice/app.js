@@ -49,7 +49,7 @@ const session = new Session(
     measured: (measured) => figures.add(measured),
     message: (message) => {
       if (message.type === "stats") figures.serverSaid(message);
-      if (message.type === "turn") turns.add(message, controls.describe());
+      if (message.type === "turn") turns.add(message, controls.describe(), session.deviceMs);
       if (message.type === "notice" && message.code === "turn_lost") notice.textContent = label(language, "turn_lost");
     },
   },

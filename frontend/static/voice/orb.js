@@ -10,6 +10,8 @@ import { Needle, loudness, ring, rms } from "./meters.js";
 /** @typedef {import("./audio.js").AudioGraph} AudioGraph */
 
 const POINTS = 240;
+/** Thirty pictures a second: a phone has better uses for its battery, and sound has the first call on the processor. */
+const FRAME_MS = 30;
 const LOOPS = 12;
 const ROPE = 0.03; // shares of the picture's size
 const REST_RADIUS = 0.375;
@@ -73,8 +75,9 @@ export class Orb {
   /** @param {number} now */
   #frame(now) {
     const elapsed = Math.max(0, now - this.last);
-    this.last = now;
     const { audio } = this;
+    if (elapsed < FRAME_MS) return void requestAnimationFrame((next) => this.#frame(next));
+    this.last = now;
     measure(this.heard, audio?.heard ?? null, elapsed);
     measure(this.spoken, audio?.spoken ?? null, elapsed);
     const goal = audio === null ? 1 : 0;

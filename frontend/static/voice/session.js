@@ -199,12 +199,17 @@ export class Session {
     this.listener.measured({ bufferedMs, underruns, droppedMs, unsent: this.link?.dropped ?? 0 });
   }
 
+  /** Filling one frame, and the sound card both ways. */
+  get deviceMs() {
+    return FRAME_MS + this.audio.deviceMs;
+  }
+
   /**
    * Estimate of the delay from mouth to ear: filling one frame, the devices, the network both ways, the server, and
    * what waits in the buffer.
    * @param {{roundTripMs: number, serverMs: number, bufferedMs: number}} parts
    */
   mouthToEarMs({ roundTripMs, serverMs, bufferedMs }) {
-    return FRAME_MS + this.audio.deviceMs + roundTripMs + serverMs + bufferedMs;
+    return this.deviceMs + roundTripMs + serverMs + bufferedMs;
   }
 }

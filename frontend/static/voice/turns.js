@@ -11,13 +11,14 @@ const KEPT = 30;
 /**
  * What made up the delay, in the order in which it arises, ms. `server_ms` covers queue, encoder and decoder; what is
  * left of it is the way between web process and inference server.
- * @param {Record<string, number>} latency as stored with the turn
+ * @param {Record<string, number>} latency as stored with the turn; `device_ms` is this page's own
  * @returns {{stage: string, ms: number}[]}
  */
 export function stages(latency) {
   const known = (/** @type {string} */ name) => Math.max(0, latency[name] ?? 0);
   const inside = known("queue_ms") + known("encode_ms") + known("decode_ms");
   return [
+    { stage: "device_ms", ms: known("device_ms") },
     { stage: "network_ms", ms: known("network_ms") },
     { stage: "queue_ms", ms: known("queue_ms") },
     { stage: "encode_ms", ms: known("encode_ms") },
@@ -43,8 +44,9 @@ export class Turns {
   /**
    * @param {TurnStored} turn
    * @param {string} voice who speaks and how, in words
+   * @param {number} deviceMs what filling a frame and the sound card take
    */
-  add(turn, voice) {
+  add(turn, voice, deviceMs) {
     const language = pageLanguage();
     const fragment = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
     const item = /** @type {HTMLElement} */ (fragment.firstElementChild);
@@ -59,7 +61,7 @@ export class Turns {
     const output = turn.output_url;
     if (output) player(find("codec"), { url: output, seconds, what: label(language, "codec") });
     else find("codec").remove();
-    this.#latency(find("latency"), find("legend"), turn.latency, language);
+    this.#latency(find("latency"), find("legend"), { ...turn.latency, device_ms: deviceMs }, language);
     this.empty.hidden = true;
     this.list.prepend(item);
     while (this.list.children.length > KEPT) this.list.lastElementChild?.remove();
