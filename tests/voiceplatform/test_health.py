@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging.config
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @contextmanager
 def inference(path: Path, *, draining: bool = False) -> Iterator[str]:
-    """A server that answers `stats`, on its own thread and unix socket. Yields its address."""
-    loop = asyncio.new_event_loop()
+    """A server that answers `stats`, with an event loop and a thread of its own. Yields its address."""
     stats = Stats(
         active=3,
         capacity=8,
@@ -39,21 +39,32 @@ def inference(path: Path, *, draining: bool = False) -> Iterator[str]:
     )
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await read_message(reader, decode_client) is not None:
-            await write_message(writer, stats)
-        writer.close()
+        try:
+            while await read_message(reader, decode_client) is not None:
+                await write_message(writer, stats)
+        except ConnectionError:
+            pass  # the probe has what it wanted and hung up
+        finally:
+            writer.close()
 
-    server = loop.run_until_complete(asyncio.start_unix_server(answer, path))
-    thread = threading.Thread(target=loop.run_forever)
+    listening: Future[Callable[[], object]] = Future()
+
+    async def serve() -> None:
+        # Everything that touches the loop happens in it; the test's thread only asks it to end.
+        loop, ending = asyncio.get_running_loop(), asyncio.Event()
+        async with await asyncio.start_unix_server(answer, path):
+            listening.set_result(lambda: loop.call_soon_threadsafe(ending.set))
+            await ending.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
+    end = listening.result(10)
     try:
         yield f"unix://{path}"
     finally:
-        server.close()
-        loop.call_soon_threadsafe(loop.stop)
+        end()
         thread.join(10)
-        loop.run_until_complete(server.wait_closed())
-        loop.close()
+        assert not thread.is_alive()
 
 
 @pytest.fixture
