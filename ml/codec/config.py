@@ -39,6 +39,8 @@ class CodecConfig:
     """Frames that overlap in the synthesis head (overlap-add of head_taps * hop samples)."""
     delay_frames: int = 4
     """Frames by which decoded audio lags the input; the algorithmic delay is delay_frames + 1 frames."""
+    companding: bool = False
+    """Divide frames by their level before analysis, and multiply by a decoded level before synthesis."""
     code_dim: int = 64
     """Dimension of the space in which vectors are quantized (factorised codes)."""
     n_quantizers: int = 8
@@ -111,7 +113,7 @@ class CodecConfig:
 
 
 PRESETS: dict[str, CodecConfig] = {
-    "hifi": CodecConfig(preset="hifi", encoder_width=320, decoder_width=320, hidden=512),
+    "hifi": CodecConfig(preset="hifi", encoder_width=320, decoder_width=320, hidden=512, companding=True),
     "tiny": CodecConfig(
         preset="tiny",
         encoder_width=32,
@@ -119,6 +121,7 @@ PRESETS: dict[str, CodecConfig] = {
         hidden=48,
         encoder_dilations=(1, 2),
         decoder_dilations=(1, 2),
+        companding=True,
         code_dim=16,
     ),
 }

@@ -87,6 +87,34 @@ class CausalConv(nn.Module):
         return self.linear(unfolded)
 
 
+class Level(nn.Module):
+    """Splits frames `[B, T, hop]` into shape and level: `[B, T, hop + 1]`, frames over their RMS, and its logarithm.
+
+    The RMS is that of the last `taps` frames. Speech spans 60 dB; a quantizer that sees amplitudes as they are makes
+    the same error in a whisper as in a shout.
+    """
+
+    def __init__(self, key: str, taps: int, floor: float = 1e-3) -> None:
+        super().__init__()
+        self.key = key
+        self.taps = taps
+        self.floor = floor
+
+    def allocate(self, state: StreamState, like: Tensor) -> None:
+        """Reserve this layer's look-back in `state`."""
+        state.allocate(self.key, self.taps - 1, 1, like)
+
+    def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
+        time = frames.shape[1]
+        energy = frames.square().mean(dim=-1, keepdim=True)
+        past = functional.pad(energy, (0, 0, self.taps - 1, 0)) if state is None else state.extend(self.key, energy)
+        total = past[:, :time]
+        for tap in range(1, self.taps):
+            total = total + past[:, tap : tap + time]
+        level = (total / self.taps + self.floor**2).sqrt()
+        return torch.cat([frames / level, level.log()], dim=-1)
+
+
 class ResidualUnit(nn.Module):
     """x + conv1(snake(conv_k(snake(x)))), the DAC residual unit (Kumar et al. 2023) at the frame rate."""
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.codec.config import CodecConfig
-from ml.codec.layers import CausalConv, ResidualUnit, Snake, fold_weight_norm
+from ml.codec.layers import CausalConv, Level, ResidualUnit, Snake, fold_weight_norm
 from ml.codec.quantizer import Quantized, ResidualQuantizer
 from ml.codec.streaming import StreamState
 
@@ -31,7 +31,9 @@ class Encoder(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         width = config.encoder_width
-        self.patch = CausalConv("encoder.patch", config.hop, width, config.patch_taps)
+        self.level = Level("encoder.level", config.patch_taps) if config.companding else None
+        inputs = config.hop + 1 if config.companding else config.hop
+        self.patch = CausalConv("encoder.patch", inputs, width, config.patch_taps)
         self.units = nn.ModuleList(
             ResidualUnit(f"encoder.{i}", width, config.hidden, config.kernel, dilation)
             for i, dilation in enumerate(config.encoder_dilations)
@@ -40,6 +42,8 @@ class Encoder(nn.Module):
         self.project = CausalConv("encoder.project", width, config.code_dim, 1)
 
     def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
+        if self.level is not None:
+            frames = self.level(frames, state)
         x = self.patch(frames, state).to(frames.dtype)
         for unit in self.units:
             x = unit(x, state)
@@ -58,13 +62,17 @@ class Decoder(nn.Module):
             for i, dilation in enumerate(config.decoder_dilations)
         )
         self.act = Snake(width)
+        self.gain = CausalConv("decoder.gain", width, 1, 1) if config.companding else None
         self.head = CausalConv("decoder.head", width, config.hop, config.head_taps)
 
     def forward(self, latents: Tensor, state: StreamState | None = None) -> Tensor:
         x = self.project(latents, state).to(latents.dtype)
         for unit in self.units:
             x = unit(x, state)
-        return self.head(self.act(x), state)
+        x = self.act(x)
+        if self.gain is not None:
+            x = x * self.gain(x).clamp(-9.0, 4.0).exp()  # every frame's share of the overlap-add has its own level
+        return self.head(x, state)
 
 
 @dataclass
@@ -136,6 +144,8 @@ class TeluCodec(nn.Module):
             for module in part.modules():
                 if isinstance(module, CausalConv):
                     module.allocate(stream)
+                elif isinstance(module, Level):
+                    module.allocate(stream, self.quantizer.codebooks)
         return state
 
     def encode_stream(self, audio: Tensor, state: CodecState, mask: Tensor | None = None) -> Tensor:

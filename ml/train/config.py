@@ -131,7 +131,7 @@ RECIPES: dict[str, CodecTrainConfig] = {
         final_learning_rate=1e-5,
         validate_every=250,
     ),
-    # The published recipe (adv 1, feat 10, recon 0.1, vq 1), for a GPU: on two cores a discriminator step takes seconds.
+    # The published recipe (adv 1, feat 10, recon 0.1, vq 1), for a GPU: on two cores a step takes seconds.
     "hifi-adversarial": CodecTrainConfig(
         name="hifi-adversarial",
         codec=CodecConfig.named("hifi"),
