@@ -19,7 +19,7 @@ Emotion = Literal[
 Split = Literal["train", "validation", "test"]
 """Which part of the data a phrasing belongs to."""
 FollowKind = Literal["again", "why", "more", "other"]
-"""Questions whose answer depends on the turn before: once more, why, go on, another one."""
+"""What only makes sense after the turn before: once more, why, go on, and other (another one, a remark on it)."""
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FOLLOW_KINDS: tuple[FollowKind, ...] = ("again", "why", "more", "other")
