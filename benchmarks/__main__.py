@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.live import measure
 from benchmarks.product import ROOT, running_product
+from benchmarks.stall import measure_stall
 
 
 def child(*arguments: str) -> Any:
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("what", nargs="*", choices=["codec", "serve", "live", []], help="all of them by default")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
     parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
+    parser.add_argument("--db-stall-ms", type=int, default=200, help="database call that others hold (0: skip)")
     options = parser.parse_args()
     what = options.what or ["codec", "serve", "live"]
     result: dict[str, Any] = {
@@ -48,6 +50,9 @@ def main() -> int:
                 for clients in (int(part) for part in options.clients.split(",")):
                     print(f"live path, {clients} at a time …", file=sys.stderr)
                     result["live"].append(asyncio.run(measure(product, clients, options.seconds)))
+                if options.db_stall_ms:
+                    print(f"live path, others hold a database call for {options.db_stall_ms} ms …", file=sys.stderr)
+                    result["stall"] = measure_stall(product, 1, options.seconds, options.db_stall_ms)
                 result["resident_mb"] = product.resident_mb()
     except (subprocess.CalledProcessError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -5,9 +5,11 @@ that covers the end of these 20 ms of media time; it includes the codec's own de
 """
 
 import asyncio
+import itertools
 import json
 import struct
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,21 @@ def speech_like(seconds: float, seed: int) -> list[bytes]:
     return [pcm[i : i + FRAME_SAMPLES].tobytes() for i in range(0, count, FRAME_SAMPLES)]
 
 
-async def talk(product: Product, seconds: float, seed: int) -> tuple[list[float], int]:
-    """One client: round trips in ms of the frames after the settling time, and the number that never came back."""
+@dataclass
+class Talk:
+    """What one client measured after the settling time; all in ms."""
+
+    trips: list[float]
+    missing: int
+    jitter: list[float]
+    """By how much the time between two arrivals differed from 20 ms."""
+    server: list[float]
+    """The server's own medians, one a second."""
+    late: int
+
+
+async def talk(product: Product, seconds: float, seed: int) -> Talk:
+    """One client that speaks in real time."""
     async with connect(product.ws_url, origin=product.origin, max_queue=None, compression=None) as socket:  # type: ignore[arg-type]
         hello = {"type": "hello", "protocol": 1, "mode": "reconstruct", "codecs": ["pcm16"], "client": "bench"}
         await socket.send(json.dumps(hello))
@@ -41,51 +56,76 @@ async def talk(product: Product, seconds: float, seed: int) -> tuple[list[float]
         frames = speech_like(seconds, seed)
         sent_at = [0.0] * len(frames)
         back_at = [0.0] * len(frames)
-        hearing = asyncio.create_task(_hear(socket, welcome["generation"], back_at))
+        stats: list[dict[str, Any]] = []
+        hearing = asyncio.create_task(_hear(socket, welcome["generation"], back_at, stats))
         start = time.monotonic()
         for number, pcm in enumerate(frames):
-            await asyncio.sleep(start + number * FRAME_MS / 1000 - time.monotonic())
+            await asyncio.sleep(max(0.0, start + number * FRAME_MS / 1000 - time.monotonic()))
             sent_at[number] = time.monotonic()
             await socket.send(HEADER.pack(1, number, number * FRAME_MS, welcome["generation"]) + pcm)
         await asyncio.wait({hearing}, timeout=2.0)
+        if hearing.done():
+            hearing.result()
         hearing.cancel()
         await socket.send(json.dumps({"type": "end"}))
         settled = range(int(SETTLE_S * 1000 / FRAME_MS), len(frames) - 10)
         trips = [1000 * (back_at[i] - sent_at[i]) for i in settled if back_at[i]]
-        return trips, sum(1 for i in settled if not back_at[i])
+        back = [back_at[i] for i in settled if back_at[i]]
+        return Talk(
+            trips=trips,
+            missing=sum(1 for i in settled if not back_at[i]),
+            jitter=[abs(1000 * (b - a) - FRAME_MS) for a, b in itertools.pairwise(back)],
+            server=[figures["server_ms"] for figures in stats[1:]],
+            late=stats[-1]["late"] if stats else 0,
+        )
 
 
-async def _hear(socket: ClientConnection, generation: int, back_at: list[float]) -> None:
-    """Note when each 20 ms of media time has come back, and report it as played every 250 ms."""
-    reported = 0.0
+async def _hear(socket: ClientConnection, generation: int, back_at: list[float], stats: list[dict[str, Any]]) -> None:
+    """Note when each 20 ms of media time has come back."""
     heard_ms = 0.0
-    while not back_at[-1]:
-        message = await socket.recv()
-        if isinstance(message, str):
-            continue
-        now = time.monotonic()
-        _, _, at_ms, _ = HEADER.unpack_from(message)
-        end_ms = at_ms + (len(message) - HEADER.size) / 32
-        first, last = int(heard_ms // FRAME_MS), min(int(end_ms // FRAME_MS), len(back_at))
-        for number in range(first, last):
-            back_at[number] = back_at[number] or now
-        heard_ms = max(heard_ms, end_ms)
-        if now - reported > 0.25:
-            reported = now
+
+    async def report() -> None:
+        # By the clock, as the protocol says: after a burst has filled the window nothing arrives until this is said.
+        while True:
+            await asyncio.sleep(0.25)
             played = {"type": "played", "generation": generation, "played_ms": int(heard_ms)}
             await socket.send(json.dumps({**played, "buffered_ms": 0, "underruns": 0}))
+
+    reporting = asyncio.create_task(report())
+    try:
+        while not back_at[-1]:
+            message = await socket.recv()
+            if isinstance(message, str):
+                event = json.loads(message)
+                if event["type"] == "stats":
+                    stats.append(event)
+                continue
+            now = time.monotonic()
+            _, _, at_ms, _ = HEADER.unpack_from(message)
+            end_ms = at_ms + (len(message) - HEADER.size) / 32
+            first, last = int(heard_ms // FRAME_MS), min(int(end_ms // FRAME_MS), len(back_at))
+            for number in range(first, last):
+                back_at[number] = back_at[number] or now
+            heard_ms = max(heard_ms, end_ms)
+    finally:
+        reporting.cancel()
 
 
 async def measure(product: Product, clients: int, seconds: float) -> dict[str, Any]:
     """``clients`` at once for ``seconds``: percentiles over all their frames."""
-    results = await asyncio.gather(*(talk(product, seconds, seed) for seed in range(clients)))
-    trips = np.concatenate([np.asarray(trips) for trips, _ in results])
+    talks = await asyncio.gather(*(talk(product, seconds, seed) for seed in range(clients)))
     return {
         "clients": clients,
-        "frames": int(trips.size),
-        "missing": sum(missing for _, missing in results),
-        "round_trip_ms": {
-            name: round(float(np.percentile(trips, q)), 1) if trips.size else None
-            for name, q in (("p50", 50), ("p95", 95), ("p99", 99))
-        },
+        "frames": sum(len(one.trips) for one in talks),
+        "missing": sum(one.missing for one in talks),
+        "late": sum(one.late for one in talks),
+        "round_trip_ms": percentiles([ms for one in talks for ms in one.trips]),
+        "jitter_ms": percentiles([ms for one in talks for ms in one.jitter]),
+        "server_ms": percentiles([ms for one in talks for ms in one.server]),
     }
+
+
+def percentiles(values: list[float]) -> dict[str, float | None]:
+    """p50, p95 and p99, to a tenth of a millisecond."""
+    wanted = (("p50", 50), ("p95", 95), ("p99", 99))
+    return {name: round(float(np.percentile(values, q)), 1) if values else None for name, q in wanted}

@@ -36,12 +36,17 @@ class Product:
         return sizes
 
 
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.contextmanager
 def running_product() -> Iterator[Product]:
     """Start it on a free port and stop it afterwards. RuntimeError with the launcher's words when it does not start."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     drop = ("DATABASE_URL", "REDIS_URL", "INFERENCE_URLS", "DJANGO_SETTINGS_MODULE")
     with tempfile.TemporaryDirectory(prefix="voice-bench-") as folder:
         environ = {key: value for key, value in os.environ.items() if key not in drop}

@@ -9,6 +9,9 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+CLOSE_HANDSHAKE_S = 3.0
+"""How long a peer may take to read its close code; Autobahn's second is short for a phone on a bad line."""
+
 
 @implementer(IPushProducer)
 class _Throttle:
@@ -33,6 +36,7 @@ class ThrottledWebSocket(WebSocketProtocol):
     def onOpen(self) -> None:
         self.transport.unregisterProducer()  # the HTTP channel's, which has handed the connection over
         self.transport.registerProducer(_Throttle(self.transport), True)
+        self.closeHandshakeTimeout = CLOSE_HANDSHAKE_S
         super().onOpen()
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from apps.voice import protocol
 from apps.voice.models import VoiceSession
 from apps.voice.protocol import ErrorEvent, Stats
 from tests.support.live_client import LiveClient, live_client
+from tests.support.side_web import side_web
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until_async
 
@@ -189,3 +191,18 @@ async def test_more_messages_than_sense(stack: Stack) -> None:
             for _ in range(2000):
                 await client.say(type="ping", id=1, t=0)
         assert await client.wait_closed() == 4003
+
+
+async def test_guests_who_may_not_talk_are_sent_to_the_login(stack: Stack, tmp_path: Path) -> None:
+    async with side_web(stack, tmp_path, VOICE_ALLOW_GUESTS="0") as web, live_client(web.ws_url) as client:
+        await client.say(type="hello", protocol=1, mode="reconstruct")
+        assert await client.wait_closed() == 4401
+        assert client.errors[-1].code == "login_required"
+
+
+async def test_no_inference_server_at_all_is_busy_at_once(stack: Stack, tmp_path: Path) -> None:
+    nowhere = f"unix://{tmp_path}/nobody.sock"
+    async with side_web(stack, tmp_path, INFERENCE_URLS=nowhere) as web, live_client(web.ws_url) as client:
+        await client.say(type="hello", protocol=1, mode="reconstruct")
+        assert await client.wait_closed() == 4013
+        assert [event.type for event in client.events] == ["busy"]

@@ -11,28 +11,23 @@ import contextlib
 import json
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from apps.voice.models import VoiceSession
-from ml.serve import wire
-from tests.support.servers import free_port
-from tests.support.stack import ROOT, Stack
+from tests.support.side_web import SideWeb, instant_inference, side_web
+from tests.support.stack import Stack
 from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.integration
 
 COST_BYTES = 2_000_000
 DEADLINE_S = 10.0
-OPENED = wire.Opened(0, 8, 16_000, 80, 320, 0.0, {"codec": {"preset": "hifi", "sha256": "0" * 64}})
 
 
 def resident(pid: int) -> int:
@@ -42,62 +37,11 @@ def resident(pid: int) -> int:
     return sum(int(fields[name].split()[0]) * 1024 for name in ("Private_Clean", "Private_Dirty"))
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """An inference server without a model: frames come straight back, faster than any codec could."""
-    codes = np.zeros((8, 4), np.uint16)
-    with contextlib.suppress(ConnectionError, wire.WireError):
-        while (message := await wire.read_message(reader, wire.decode_client)) is not None:
-            match message:
-                case wire.Open():
-                    await wire.write_message(writer, OPENED)
-                case wire.AudioUp():
-                    head = (message.seq, message.timestamp_ms, message.generation)
-                    await wire.write_message(writer, wire.AudioDown(*head, 1, 2, 3, codes, message.pcm))
-                case wire.Ping():
-                    await wire.write_message(writer, wire.Pong(message.id))
-                case wire.StatsRequest():
-                    await wire.write_message(writer, wire.Stats(0, 8, 8, 0, 0, 0.0, 0.0, 0, 1.0))
-                case _:
-                    break
-    writer.close()
-
-
-class Web:
-    """A web process of its own beside the stack, on the stack's database, with the inference server above."""
-
-    def __init__(self, stack: Stack, folder: Path) -> None:
-        self.port = free_port()
-        self.inference = folder / "instant.sock"
-        environment = {**stack.environment, "INFERENCE_URLS": f"unix://{self.inference}", "PORT": str(self.port)}
-        self._log = (folder / "web.log").open("wb")
-        command = [sys.executable, "-m", "voiceplatform.web"]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self._log, stderr=self._log)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-        self._log.close()
-
-
 @pytest.fixture
-async def web(stack: Stack, tmp_path: Path) -> AsyncIterator[Web]:
-    running = Web(stack, tmp_path)
-    listener = await asyncio.start_unix_server(answer, running.inference)
-    try:
-
-        async def up() -> bool:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", running.port)
-            except OSError:
-                return False
-            writer.close()
-            return True
-
-        await wait_until_async(up, 60, "the web process to listen")
+async def web(stack: Stack, tmp_path: Path) -> AsyncIterator[SideWeb]:
+    """A web process whose inference server is faster than any codec: what it costs is its own."""
+    async with instant_inference(tmp_path) as url, side_web(stack, tmp_path, INFERENCE_URLS=url) as running:
         yield running
-    finally:
-        await asyncio.to_thread(running.stop)
-        listener.close()
 
 
 def socket_to(port: int) -> Any:
@@ -194,9 +138,9 @@ async def test_clients_that_say_nothing(stack: Stack) -> None:
     assert [task.result() for task in crowd] == [4008] * 5
 
 
-async def test_clients_that_claim_to_have_played_what_they_never_read(web: Web) -> None:
+async def test_clients_that_claim_to_have_played_what_they_never_read(web: SideWeb) -> None:
     await asyncio.create_task(lies(web.port))
     crowd = [asyncio.create_task(lies(web.port)) for _ in range(3)]
-    assert await cost(web.process.pid, crowd) < COST_BYTES
+    assert await cost(web.pid, crowd) < COST_BYTES
     # Whoever takes nothing does not get the close frame either.
     assert {task.result() for task in crowd} <= {4008, 1006}

@@ -19,16 +19,27 @@ OPENED = wire.Opened(0, 8, 16_000, 80, 320, 0.0, {"codec": {"preset": "hifi", "s
 
 @contextlib.asynccontextmanager
 async def server(path: Path, behaviour: Behaviour) -> AsyncIterator[str]:
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            await behaviour(reader, writer)
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await behaviour(reader, writer)
+        finally:
+            writer.transport.abort()
+            serving.discard(task)
 
     listener = await asyncio.start_unix_server(serve, path)
     try:
         yield f"unix://{path}"
     finally:
         listener.close()
+        for task in list(serving):
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def full(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

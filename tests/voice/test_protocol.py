@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.voice import protocol
@@ -35,18 +35,21 @@ def code_of(text: str) -> ErrorCode | None:
     return None
 
 
+@settings(deadline=None)
 @given(seq=u32, timestamp_ms=u32, generation=u32, payload=st.binary(min_size=640, max_size=640))
 def test_audio_up_round_trip(seq: int, timestamp_ms: int, generation: int, payload: bytes) -> None:
     frame = AudioFrame(FrameKind.AUDIO_UP, seq, timestamp_ms, generation, payload)
     assert protocol.parse_audio_up(protocol.pack_audio(frame)) == frame
 
 
+@settings(deadline=None)
 @given(seq=u32, timestamp_ms=u32, generation=u32, steps=st.integers(1, 40), fill=st.integers(0, 255))
 def test_audio_down_round_trip(seq: int, timestamp_ms: int, generation: int, steps: int, fill: int) -> None:
     frame = AudioFrame(FrameKind.AUDIO_DOWN, seq, timestamp_ms, generation, bytes([fill]) * (160 * steps))
     assert protocol.parse_audio_down(protocol.pack_audio(frame)) == frame
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1500) | st.binary(min_size=640, max_size=640).map(lambda b: b"\x01" + bytes(12) + b))
 def test_any_bytes_are_a_frame_or_a_fault(data: bytes) -> None:
     try:
@@ -59,11 +62,13 @@ def test_any_bytes_are_a_frame_or_a_fault(data: bytes) -> None:
     assert code in (ErrorCode.BAD_FRAME, ErrorCode.FRAME_SIZE)
 
 
+@settings(deadline=None)
 @given(json_values | half_right)
 def test_any_json_is_a_message_or_a_fault(value: object) -> None:
     assert code_of(json.dumps(value)) in (None, ErrorCode.BAD_JSON, ErrorCode.BAD_MESSAGE)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_message_or_a_fault(text: str) -> None:
     assert code_of(text) in (None, ErrorCode.BAD_JSON, ErrorCode.BAD_MESSAGE)

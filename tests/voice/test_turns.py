@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.voice.turns import TurnAssembler, TurnLimits
@@ -164,6 +164,7 @@ steps = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(steps, max_size=60))
 def test_memory_is_bounded_and_turns_are_disjoint_and_in_order(script: list[tuple]) -> None:
     limits = TurnLimits(max_turn_ms=3000, history_ms=1000, settle_ms=500)
