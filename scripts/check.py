@@ -14,13 +14,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-NO_TESTS_COLLECTED = 5
+TEST_LIMIT_S = 2400
+"""A run that hangs (a thread that a test left behind) ends as failed instead of holding CI for good."""
 
 
-def run(command: Sequence[str | Path], env: dict[str, str] | None = None) -> int:
-    """Run one tool in the repository's root with its output on ours; its exit status."""
+def run(command: Sequence[str | Path], env: dict[str, str] | None = None, limit_s: float | None = None) -> int:
+    """Run one tool in the repository's root with its output on ours; its exit status, 124 when ``limit_s`` passed."""
     sys.stdout.flush()
-    return subprocess.call([str(part) for part in command], cwd=ROOT, env={**os.environ, **(env or {})})
+    words = [str(part) for part in command]
+    try:
+        return subprocess.call(words, cwd=ROOT, env={**os.environ, **(env or {})}, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        print(f"{words[0]} was ended: it ran for more than {limit_s:.0f} s", flush=True)
+        return 124
 
 
 # -- tests -----------------------------------------------------------------------------------------------------------
@@ -49,7 +55,7 @@ def test(arguments: list[str]) -> int:
     """Python's tests, then JavaScript's where node is there; the exit status is that of the first that failed."""
     with tempfile.TemporaryDirectory() as folder:
         reports = [Path(folder) / "python.xml"]
-        status = run([sys.executable, "-m", "pytest", f"--junitxml={reports[0]}", *arguments])
+        status = run([sys.executable, "-m", "pytest", f"--junitxml={reports[0]}", *arguments], limit_s=TEST_LIMIT_S)
         scripts = javascript_tests()
         if scripts and not arguments:
             if shutil.which("node"):
