@@ -5,7 +5,7 @@ from __future__ import annotations
 from ml.data.corpus.loader import Corpus
 from ml.data.corpus.schema import SPLITS, Answer, Turn
 
-_KINDS = {"again": "say it again", "why": "why", "more": "go on", "other": "another one, or a remark on the turn before"}
+_KINDS = {"again": "say it again", "why": "why", "more": "go on", "other": "another one, or a remark"}
 
 
 def render_page(corpus: Corpus) -> str:
