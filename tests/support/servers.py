@@ -15,6 +15,7 @@ import pytest
 
 from scripts.setup import SYSTEM, find_binary
 from tests.support.waiting import wait_until
+from voiceplatform.launcher.children import parent_death_signal
 
 DEADLINE_S = 60.0
 
@@ -72,7 +73,14 @@ class Server:
 
     def launch(self, command: list[str], user: str | None = None) -> None:
         with self.log.open("ab") as sink:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, user=user)
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                user=user,
+                preexec_fn=parent_death_signal(),  # a killed test run leaves no server behind
+            )
         process = self.process
 
         def ready() -> bool:

@@ -30,7 +30,7 @@ class ChildSpec:
     relied_upon: bool = False
 
 
-def _parent_death_signal() -> Callable[[], None] | None:
+def parent_death_signal() -> Callable[[], None] | None:
     """For Linux: have the kernel send SIGTERM to the child when the launcher dies without stopping it (kill -9)."""
     if not sys.platform.startswith("linux"):
         return None
@@ -70,7 +70,7 @@ class Child:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,  # Ctrl-C in the terminal reaches the launcher only, which stops in order
-                preexec_fn=_parent_death_signal(),  # (the launcher is single-threaded)
+                preexec_fn=parent_death_signal(),  # (the launcher is single-threaded)
             )
         self.started = time.monotonic()
 
