@@ -50,18 +50,18 @@ async def test_speech_comes_back_and_is_kept(stack: Stack, speech: bytes) -> Non
         await client.say(type="ping", id=7, t=1.5, rtt_ms=3.0)
         assert (await client.wait_for(Pong)).id == 7
 
-        await client.speak(speech)
+        # In step, not in real time: on a busy machine no frame is dropped, so that all of this is exact.
+        await client.in_step(frames_of(speech))
         started, stopped = (
             await client.wait_for(Speech, event="started"),
             await client.wait_for(Speech, event="stopped"),
         )
         assert 300 <= started.at_ms <= 1000 < stopped.at_ms
         turn = await client.wait_for(TurnStored)
-        stats = [event for event in client.events if isinstance(event, Stats)]
-        assert stats[1].bitrate_bps > 0
+        assert (await client.wait_for(Stats)).bitrate_bps > 0
         assert await client.end() == protocol.CLOSE_NORMAL
 
-    assert len(client.heard) >= len(speech) - stats[-1].dropped * 640 - 640
+    assert len(client.heard) == len(speech)
     assert [f.seq for f in client.audio] == list(range(len(client.audio)))
     assert [f.timestamp_ms for f in client.audio] == [20 * i for i in range(len(client.audio))]
 
@@ -76,17 +76,16 @@ async def test_speech_comes_back_and_is_kept(stack: Stack, speech: bytes) -> Non
     media = stack.folder / "media"
     heard, rate = soundfile.read(media / row.audio.name, dtype="int16")
     assert rate == 16_000
-    first = row.start_ms
     begin = (started.at_ms - 300) // 20 * 320
     assert abs(len(heard) / 16 - row.duration_ms) < 1
     assert np.array_equal(heard, np.frombuffer(speech, "<i2")[begin : begin + len(heard)])
-    assert first >= begin / 16
+    assert row.start_ms >= begin / 16
     output, _ = soundfile.read(media / row.output_audio.name, dtype="int16")
-    missing = row.stats["frames_missing"]
-    assert len(output) == len(heard) - missing * 320
+    assert row.stats["frames_missing"] == 0
+    assert np.array_equal(output, np.frombuffer(client.heard, "<i2")[begin : begin + len(heard)])
     codes = np.load(media / row.codes.name, allow_pickle=False)
     assert codes.dtype == np.uint16
-    assert codes.shape == (8, (len(heard) - missing * 320) // 80)
+    assert codes.shape == (8, len(heard) // 80)
 
     session = await stack.aquery(lambda: session_row(welcome.session))
     assert (session.status, session.end_reason) == ("ended", "client")
