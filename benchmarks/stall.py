@@ -78,7 +78,10 @@ def environ_of(pid: int) -> dict[str, str]:
 
 
 def measure_stall(product: Product, clients: int, seconds: float, ms: int) -> dict[str, Any]:
-    """Percentiles alone and beside the stalls, in turns (alone, stalled, alone, stalled), and by how much p95 rose."""
+    """Percentiles alone and beside the stalls, in turns (two runs each), and by how much p95 rose.
+
+    Of two runs the better counts: what else the machine does can only add.
+    """
     with stalled_web(environ_of(product.pids["web"])) as port:
         own = replace(product, ws_url=f"ws://127.0.0.1:{port}/ws/voice/", origin=f"http://127.0.0.1:{port}")
 
