@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from celery import shared_task
+from django.conf import settings
 
 from apps.voice import services
 
@@ -11,3 +14,9 @@ from apps.voice import services
 def reap() -> int:
     """Suspend and end sessions whose time has run out."""
     return services.sessions_reap()
+
+
+@shared_task(name="voice.clear_logins")
+def clear_logins() -> None:
+    """Remove expired Django sessions: every guest who opened the page left one."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

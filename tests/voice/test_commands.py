@@ -6,11 +6,12 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
 
 from apps.voice.models import VoiceSession
-from apps.voice.tasks import reap
+from apps.voice.tasks import clear_logins, reap
 from tests.support.factories import open_session
 
 pytestmark = pytest.mark.django_db
@@ -36,3 +37,10 @@ def test_task_is_registered_under_its_name_and_reaps() -> None:
     assert app.tasks["voice.reap"].name == reap.name
     assert reap() == 1
     assert VoiceSession.objects.get().status == "suspended"
+
+
+def test_expired_logins_go_and_others_stay() -> None:
+    for key, days in (("old", -1), ("new", 1)):
+        Session.objects.create(session_key=key, session_data="", expire_date=timezone.now() + timedelta(days=days))
+    clear_logins()
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]

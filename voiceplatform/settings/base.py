@@ -117,6 +117,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 # `expires`: what a worker finds late after a pause is stale. It drops a message only when one takes it, so that
 # heartbeats go to queues that have a worker alone: elsewhere they would pile up for ever.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "clear logins": {"task": "voice.clear_logins", "schedule": 24 * 3600, "options": {"queue": "io", "expires": 3600}},
     "reap sessions": {"task": "voice.reap", "schedule": 15, "options": {"queue": "io", "expires": 15}},
     **{
         f"heartbeat {queue}": {
