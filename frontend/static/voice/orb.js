@@ -14,6 +14,7 @@ const POINTS = 240;
 const FRAME_MS = 30;
 const LOOPS = 12;
 const ROPE = 0.03; // shares of the picture's size
+const LANE = 0.05; // half the room that a waveform has
 const REST_RADIUS = 0.375;
 const REDUCED = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -103,8 +104,8 @@ export class Orb {
     const { context, size, rest } = this;
     context.clearRect(0, 0, size, size);
     this.#dots();
-    this.#ring(this.spoken, mix(0.325, REST_RADIUS, rest), -1, this.colours.spoken);
-    this.#ring(this.heard, mix(0.405, REST_RADIUS, rest), 1, this.colours.heard);
+    this.#ring(this.spoken, mix(0.298, REST_RADIUS, rest), -1, this.colours.spoken);
+    this.#ring(this.heard, mix(0.395, REST_RADIUS, rest), 1, this.colours.heard);
   }
 
   /** The dots of the muggu, one in each eye of the rope. */
@@ -131,11 +132,12 @@ export class Orb {
   #ring({ needle, outline }, radius, sign, colour) {
     const { context, size, rest } = this;
     const level = needle.value;
-    const swing = REDUCED.matches ? 0 : 0.32;
+    const swing = REDUCED.matches ? 0 : 0.3;
     context.beginPath();
     for (let i = 0; i <= POINTS; i++) {
       const turn = (2 * Math.PI * i) / POINTS;
-      const wave = Math.max(-0.05, Math.min(0.075, outline[i % POINTS] * swing)) + 0.012 * level;
+      // Soft limit: a shout fills its own lane, and no more.
+      const wave = LANE * Math.tanh((outline[i % POINTS] * swing) / LANE);
       const r = size * (radius + mix(wave, sign * ROPE * Math.cos(LOOPS * turn), rest));
       const x = size / 2 + r * Math.cos(turn + Math.PI / 2);
       const y = size / 2 + r * Math.sin(turn + Math.PI / 2);

@@ -34,7 +34,7 @@ import { Link } from "./transport.js";
  */
 
 /** Own voice: what piles up is only delay. Talk: the server may be a whole credit window ahead. */
-const SLACK_MS = { reconstruct: 160, talk: 600 };
+const SLACK_MS = { reconstruct: 80, talk: 600 };
 
 export class Session {
   /**

@@ -1,0 +1,52 @@
+"""The templates' texts: each has its Telugu, and the compiled catalogue is that of the source."""
+
+import gettext
+import re
+from pathlib import Path
+
+FRONTEND = Path(__file__).resolve().parents[2] / "frontend"
+LOCALE = FRONTEND / "locale" / "te" / "LC_MESSAGES"
+TELUGU = re.compile(r"[\u0c00-\u0c7f]")
+ENTRY = re.compile(r'^msgid "(.+)"\nmsgstr "(.*)"$', re.MULTILINE)
+
+
+def texts_of_templates() -> set[str]:
+    pattern = re.compile(r"""\{% translate (?:"([^"]+)"|'([^']+)') %\}""")
+    found = set()
+    for path in (FRONTEND / "templates").rglob("*.html"):
+        found |= {double or single for double, single in pattern.findall(path.read_text())}
+    return found
+
+
+def test_every_text_has_its_telugu() -> None:
+    texts = texts_of_templates()
+    assert len(texts) > 25
+    with (LOCALE / "django.mo").open("rb") as file:
+        catalogue = gettext.GNUTranslations(file)
+    missing = {text for text in texts if not TELUGU.search(catalogue.gettext(text))}
+    assert not missing, f"add them to {LOCALE / 'django.po'} and compile it"
+
+
+def test_the_compiled_catalogue_is_that_of_the_source() -> None:
+    with (LOCALE / "django.mo").open("rb") as file:
+        catalogue = gettext.GNUTranslations(file)
+    stale = {
+        text for text, telugu in ENTRY.findall((LOCALE / "django.po").read_text()) if catalogue.gettext(text) != telugu
+    }
+    assert not stale, "python manage.py compilemessages -l te"
+
+
+def test_every_scripted_text_is_escaped_by_using_textcontent() -> None:
+    """The page writes text, never markup: what a server or a name contains cannot become code."""
+    for path in (FRONTEND / "static" / "voice").glob("*.js"):
+        assert not re.search(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write)\b", path.read_text()), (
+            path.name
+        )
+
+
+def test_templates_have_no_inline_script_or_style() -> None:
+    """The content security policy would drop them silently."""
+    for path in (FRONTEND / "templates").rglob("*.html"):
+        text = path.read_text()
+        assert not re.search(r"\sstyle=|\son[a-z]+=|<style\b", text), path.name
+        assert all(" src=" in tag for tag in re.findall(r"<script\b[^>]*>", text)), path.name
