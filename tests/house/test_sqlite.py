@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = ["tests/voice", "tests/speakers", "tests/training", "tests/voiceplatform"]
@@ -34,3 +35,8 @@ def test_the_web_side_passes_on_sqlite() -> None:
         timeout=600,
     )
     assert done.returncode == 0, done.stdout[-6000:]
+
+
+def test_the_suite_runs_on_the_test_settings() -> None:
+    """An import in the wrong place once made it run on the dev settings, unnoticed until SQLite locked."""
+    assert settings.SETTINGS_MODULE == "voiceplatform.settings.test"
