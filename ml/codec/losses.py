@@ -65,7 +65,7 @@ def stft_distance(estimate: Tensor, target: Tensor, scales: tuple[int, ...] = (2
 
 
 def band_error_ratio_db(
-    estimate: Tensor, target: Tensor, n_fft: int = 512, n_mels: int = 40, sample_rate: int = 16_000, floor: float = 1e-6
+    estimate: Tensor, target: Tensor, n_fft: int = 512, n_mels: int = 40, sample_rate: int = 16_000, floor: float = 1e-4
 ) -> Tensor:
     """Mean over time-frequency cells of 10 log10(error power / signal power) in mel bands, in dB.
 

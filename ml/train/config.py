@@ -119,15 +119,23 @@ class CodecTrainConfig:
 _NESTED = ("codec", "loss", "discriminators")
 
 RECIPES: dict[str, CodecTrainConfig] = {
-    "hifi": CodecTrainConfig(name="hifi", codec=CodecConfig.named("hifi")),
+    # First the waveform: SNR is learned fastest, and what follows the waveform can be shaped afterwards.
+    "hifi": CodecTrainConfig(
+        name="hifi",
+        codec=CodecConfig.named("hifi"),
+        steps=800,
+        quantize_from=150,
+        final_learning_rate=1e-3,
+        validate_every=200,
+    ),
     # From weights that already follow the waveform (`--set init=...`): spend the bits where ears listen.
     "hifi-perceptual": CodecTrainConfig(
         name="hifi-perceptual",
         codec=CodecConfig.named("hifi"),
-        loss=LossWeights(snr=0.3, band=1.0, mel=0.7, stft=0.3),
-        steps=3_200,
+        loss=LossWeights(snr=0.1, band=1.5, mel=0.7, stft=0.3),
+        steps=2_000,
         warmup_steps=50,
-        learning_rate=1.5e-3,
+        learning_rate=1.2e-3,
         final_learning_rate=1e-5,
         validate_every=250,
     ),
