@@ -48,6 +48,9 @@ def export(
     version: Annotated[str, typer.Option(help="Version written into the card.")],
     hardware: Annotated[str, typer.Option(help="What trained it, in words, for the card.")],
     data: Annotated[list[str], typer.Option(help="A data source and its licence; may be repeated.")],
+    earlier: Annotated[
+        list[str] | None, typer.Option(help="An earlier run that this one started from, in words; may be repeated.")
+    ] = None,
     half: Annotated[bool, typer.Option(help="Store weights in half precision.")] = True,
 ) -> None:
     """Write a run's best weights for shipping, with their model card."""
@@ -74,9 +77,10 @@ def export(
         "licence": "Apache-2.0",
         "parameters": sum(p.numel() for p in codec.parameters()),
         "training": {
-            "recipe": {k: v for k, v in config.to_dict().items() if k != "codec"},
+            "recipe": {k: v for k, v in config.to_dict().items() if k not in ("codec", "init")},
+            "started_from": earlier or (["unnamed weights"] if config.init else []),
             "step_of_best": best["step"],
-            "hours": round(best["trained_seconds"] / 3600, 2),
+            "hours_of_this_run": round(best["trained_seconds"] / 3600, 2),
             "hardware": hardware,
             "data": data,
         },
