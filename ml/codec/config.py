@@ -55,6 +55,8 @@ class CodecConfig:
     """Decay of the codebooks' exponential moving averages."""
     commitment: float = 0.25
     """Weight of the commitment term inside the quantizer's loss."""
+    revival: float = 0.02
+    """A code chosen less often than this share of an even choice moves to where data are."""
     input_gain: float = 8.0
     """Scale between samples and the network, so that ordinary speech has about unit variance inside."""
 

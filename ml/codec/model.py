@@ -111,6 +111,7 @@ class TeluCodec(nn.Module):
             decay=config.ema_decay,
             dropout=config.quantizer_dropout,
             l2_normalize=config.l2_normalize,
+            revival=config.revival,
         )
         self.decoder = Decoder(config)
 

@@ -27,12 +27,21 @@ class ResidualQuantizer(nn.Module):
     offsets: Tensor | None
 
     def __init__(
-        self, n_quantizers: int, codebook_size: int, dim: int, *, decay: float, dropout: float, l2_normalize: bool
+        self,
+        n_quantizers: int,
+        codebook_size: int,
+        dim: int,
+        *,
+        decay: float,
+        dropout: float,
+        l2_normalize: bool,
+        revival: float = 0.02,
     ) -> None:
         super().__init__()
         self.decay = decay
         self.dropout = dropout
         self.l2_normalize = l2_normalize
+        self.revival = revival
         shape = (n_quantizers, codebook_size, dim)
         # Random codebooks, shrinking by level, so that an untrained codec is usable in tests.
         scale = 0.7 ** torch.arange(n_quantizers, dtype=torch.float32)[:, None, None]
@@ -117,7 +126,7 @@ class ResidualQuantizer(nn.Module):
         counts.mul_(self.decay).index_add_(0, index, residual.new_full(index.shape, 1 - self.decay))
         sums.mul_(self.decay).index_add_(0, index, residual * (1 - self.decay))
         # A code that hardly anything chooses moves to where data are (Dhariwal et al. 2020, "random restart").
-        dead = counts < 0.02 * index.numel() / counts.numel()
+        dead = counts < self.revival * index.numel() / counts.numel()
         n_dead = int(dead.sum())
         if n_dead:
             pick = torch.randint(residual.shape[0], (n_dead,), generator=generator, device=residual.device)
