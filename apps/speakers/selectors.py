@@ -6,6 +6,8 @@ from django.db.models import QuerySet
 
 from apps.speakers.models import Emotion, Speaker
 
+DEFAULT_SPEAKER = "priya"
+
 
 def speakers_published() -> QuerySet[Speaker]:
     """Voices that may be chosen, in the operator's order."""
@@ -15,6 +17,11 @@ def speakers_published() -> QuerySet[Speaker]:
 def emotions_published() -> QuerySet[Emotion]:
     """Emotions that may be chosen, in the operator's order."""
     return Emotion.objects.filter(is_published=True)
+
+
+def speaker_default() -> Speaker | None:
+    """The voice of who has chosen none: the one of `DEFAULT_SPEAKER` if it is offered, else the first."""
+    return speaker_published(slug=DEFAULT_SPEAKER) or speakers_published().first()
 
 
 def speaker_published(*, slug: str) -> Speaker | None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 
 from apps.speakers.models import Emotion, Speaker
+from apps.speakers.signals import voice_changed
 
 Choice = TypeVar("Choice", Speaker, Emotion)
 
@@ -51,6 +52,7 @@ def emotions_seed(*, rows: Iterable[dict[str, Any]]) -> int:
 def _save(row: Choice) -> Choice:
     row.full_clean()
     row.save()
+    transaction.on_commit(lambda: voice_changed.send_robust(sender=type(row), instance=row))
     return row
 
 

@@ -31,6 +31,11 @@ def transient_guest_key() -> str:
     return _TRANSIENT + secrets.token_urlsafe(24)
 
 
+def is_transient(key: str) -> bool:
+    """Whether this key belongs to a client without cookies."""
+    return key.startswith(_TRANSIENT)
+
+
 def same_guest(stored: str, given: str) -> bool:
     """Is the guest who asks (`given`) the one a row belongs to (`stored`)?
 

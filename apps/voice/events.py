@@ -17,7 +17,7 @@ from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
-Event = Literal["config", "resumed", "ended"]
+Event = Literal["config", "config_now", "interrupt", "forget", "resumed", "ended"]
 
 
 def session_group(session_id: UUID) -> str:

@@ -10,11 +10,17 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from apps.speakers.models import Emotion, Speaker
+from apps.speakers.models import ENERGY_DB, INTENSITY, PITCH_SEMITONES, RATE, Emotion, Speaker
 from apps.voice.storage import turn_audio_path, turn_codes_path, turn_output_path
 
 QUANTIZERS = (1, 8)
 GENERATION_MAX = 2**32 - 1
+ACCENT = (0.0, 1.0)
+ENDPOINT_MS = (100, 5000)
+
+
+def _within(bounds: tuple[float, float]) -> list[MinValueValidator | MaxValueValidator]:
+    return [MinValueValidator(bounds[0]), MaxValueValidator(bounds[1])]
 
 
 class VoiceSession(models.Model):
@@ -43,6 +49,11 @@ class VoiceSession(models.Model):
     token itself is never stored, and each resume replaces it). ``generation``: number of the response being played;
     it never falls. ``event_seq``: number of the last event sent about this row; a listener that missed one re-reads.
     The owner is a user, or a guest known by ``guest_key``, never both.
+
+    The voice of the answers is the speaker's, shifted by the session's own dials: ``pitch_semitones`` and ``energy_db``
+    are added, ``rate`` multiplies; ``accent`` and ``intensity`` replace (None: what the voice and the emotion bring).
+    ``endpoint_min_ms`` and ``endpoint_max_ms`` bound how long a silence ends what the user says (None: the inference
+    server's defaults). ``memory_from`` is the number of the first turn that the model may remember.
     """
 
     class Mode(models.TextChoices):
@@ -52,6 +63,12 @@ class VoiceSession(models.Model):
     class TurnTaking(models.TextChoices):
         STREAM = "stream", _("stream")
         TURN = "turn", _("turn by turn")
+        PUSH = "push", _("push to talk")
+
+    class KeepAudio(models.TextChoices):
+        YES = "yes", _("audio and codes")
+        CODES = "codes", _("codes only")
+        NOTHING = "nothing", _("nothing")
 
     class Status(models.TextChoices):
         LIVE = "live", _("live")
@@ -79,6 +96,19 @@ class VoiceSession(models.Model):
     quantizers = models.PositiveSmallIntegerField(
         _("quantizers"), default=8, validators=[MinValueValidator(QUANTIZERS[0]), MaxValueValidator(QUANTIZERS[1])]
     )
+    pitch_semitones = models.FloatField(_("pitch (semitones)"), default=0.0, validators=_within(PITCH_SEMITONES))
+    energy_db = models.FloatField(_("energy (dB)"), default=0.0, validators=_within(ENERGY_DB))
+    rate = models.FloatField(_("rate"), default=1.0, validators=_within(RATE))
+    accent = models.FloatField(_("accent"), null=True, blank=True, validators=_within(ACCENT))
+    intensity = models.FloatField(_("intensity"), null=True, blank=True, validators=_within(INTENSITY))
+    keep_audio = models.CharField(_("keep audio"), max_length=8, choices=KeepAudio, default=KeepAudio.YES)
+    endpoint_min_ms = models.PositiveIntegerField(
+        _("shortest silence that ends a turn (ms)"), null=True, blank=True, validators=_within(ENDPOINT_MS)
+    )
+    endpoint_max_ms = models.PositiveIntegerField(
+        _("longest silence within a turn (ms)"), null=True, blank=True, validators=_within(ENDPOINT_MS)
+    )
+    memory_from = models.PositiveIntegerField(_("remembered from turn"), default=0)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.LIVE)
     end_reason = models.CharField(_("end reason"), max_length=40, blank=True)
     last_seen = models.DateTimeField(_("last seen"))
@@ -111,7 +141,28 @@ class VoiceSession(models.Model):
             models.CheckConstraint(condition=Q(quantizers__range=QUANTIZERS), name="session_quantizers_range"),
             models.CheckConstraint(condition=Q(generation__range=(0, GENERATION_MAX)), name="session_generation_range"),
             models.CheckConstraint(condition=Q(mode__in=["talk", "reconstruct"]), name="session_mode_known"),
-            models.CheckConstraint(condition=Q(turn_taking__in=["stream", "turn"]), name="session_turn_taking_known"),
+            models.CheckConstraint(
+                condition=Q(turn_taking__in=["stream", "turn", "push"]), name="session_turn_taking_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_audio__in=["yes", "codes", "nothing"]), name="session_keep_audio_known"
+            ),
+            models.CheckConstraint(condition=Q(pitch_semitones__range=PITCH_SEMITONES), name="session_pitch_range"),
+            models.CheckConstraint(condition=Q(energy_db__range=ENERGY_DB), name="session_energy_range"),
+            models.CheckConstraint(condition=Q(rate__range=RATE), name="session_rate_range"),
+            models.CheckConstraint(
+                condition=Q(accent__isnull=True) | Q(accent__range=ACCENT), name="session_accent_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(intensity__isnull=True) | Q(intensity__range=INTENSITY), name="session_intensity_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(endpoint_min_ms__isnull=True)
+                | Q(endpoint_max_ms__isnull=True)
+                | Q(endpoint_min_ms__lte=F("endpoint_max_ms")),
+                name="session_endpoint_order",
+                violation_error_message=_("endpoint_min_ms may not be above endpoint_max_ms."),
+            ),
             models.CheckConstraint(
                 condition=(
                     Q(status="live", lease_until__isnull=False, ended_at__isnull=True, end_reason="")
@@ -127,6 +178,43 @@ class VoiceSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mode} {str(self.id)[:8]}"
+
+
+class VoicePreference(models.Model):
+    """What a person chose last: the next session begins with it. Of a user, or of a guest's browser."""
+
+    owner = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="voice_preference",
+    )
+    guest_key = models.CharField(_("guest key"), max_length=64, blank=True)
+    speaker = models.ForeignKey(
+        Speaker, verbose_name=_("speaker"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    emotion = models.ForeignKey(
+        Emotion, verbose_name=_("emotion"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    rate = models.FloatField(_("rate"), default=1.0, validators=_within(RATE))
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("voice preference")
+        verbose_name_plural = _("voice preferences")
+        constraints = [
+            models.UniqueConstraint(fields=["guest_key"], condition=~Q(guest_key=""), name="preference_guest_unique"),
+            models.CheckConstraint(
+                condition=Q(owner__isnull=False, guest_key="") | (Q(owner__isnull=True) & ~Q(guest_key="")),
+                name="preference_owner_or_guest",
+            ),
+            models.CheckConstraint(condition=Q(rate__range=RATE), name="preference_rate_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.owner or _('guest')}"
 
 
 class Turn(models.Model):

@@ -8,9 +8,9 @@ writes no longer count.
 from __future__ import annotations
 
 from apps.voice.errors import ResumeExpired, ServiceError, TakenOver
+from apps.voice.services.configuration import Dials, Wishes, session_configure, session_forget, session_interrupt
 from apps.voice.services.sessions import (
     OpenedSession,
-    session_configure,
     session_end,
     session_open,
     session_renew,
@@ -21,13 +21,17 @@ from apps.voice.services.sessions import (
 from apps.voice.services.turns import TurnDraft, turn_record
 
 __all__ = [
+    "Dials",
     "OpenedSession",
     "ResumeExpired",
     "ServiceError",
     "TakenOver",
     "TurnDraft",
+    "Wishes",
     "session_configure",
     "session_end",
+    "session_forget",
+    "session_interrupt",
     "session_open",
     "session_renew",
     "session_resume",

@@ -1,4 +1,4 @@
-"""What the services of sessions and turns share: locked rows, and words for what is wrong with them."""
+"""What the services of sessions and turns share: locked rows, checked saves, and words for what is wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from apps.voice.errors import ServiceError
+from apps.voice.events import Event, session_event_on_commit
 from apps.voice.models import VoiceSession
 
 
@@ -27,3 +28,21 @@ def words(error: ValidationError) -> str:
     if hasattr(error, "error_dict"):
         return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
     return " ".join(error.messages)
+
+
+def save(session: VoiceSession) -> None:
+    check(session)
+    session.save()
+
+
+def save_with_event(session: VoiceSession, event: Event) -> None:
+    session.event_seq += 1
+    save(session)
+    session_event_on_commit(session_id=session.pk, event=event, seq=session.event_seq)
+
+
+def check(session: VoiceSession) -> None:
+    try:
+        session.full_clean()
+    except ValidationError as error:
+        raise ServiceError("bad_value", words(error), "see docs/protocol.md") from None

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Unpack
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.speakers import selectors as speakers
-from apps.speakers.models import Emotion, Speaker
 from apps.voice.access import same_guest
 from apps.voice.errors import ResumeExpired, ServiceError, TakenOver
-from apps.voice.events import session_event_on_commit
 from apps.voice.models import GENERATION_MAX, VoiceSession
-from apps.voice.services.rows import locked_session, locked_sessions, words
+from apps.voice.services.configuration import Dials, apply_defaults, apply_wishes
+from apps.voice.services.rows import check, locked_session, locked_sessions, save, save_with_event
 from apps.voice.tokens import new_token, token_hash
 
 Status = VoiceSession.Status
@@ -51,8 +48,10 @@ def session_open(
     emotion: str | None,
     quantizers: int,
     client: str = "",
+    **dials: Unpack[Dials],
 ) -> OpenedSession:
-    """Begin a session. ``speaker`` and ``emotion`` are slugs; None takes the first published one.
+    """Begin a session. Without ``speaker`` and ``emotion`` (slugs) it begins with what this person chose last, else
+    with the site's own.
 
     Raises:
         ServiceError: login_required, unknown_speaker, unknown_emotion or bad_value.
@@ -69,8 +68,6 @@ def session_open(
         guest_key="" if owner else guest_key,
         mode=mode,
         turn_taking=turn_taking,
-        speaker=_chosen_speaker(speaker) if speaker is not None else speakers.speakers_published().first(),
-        emotion=_chosen_emotion(emotion) if emotion is not None else speakers.emotions_published().first(),
         quantizers=quantizers,
         client=client,
         status=Status.LIVE,
@@ -79,7 +76,9 @@ def session_open(
         lease_until=now + _lease(),
         resume_hash=token_hash(token),
     )
-    _check(session)
+    apply_wishes(session, {**dials, "speaker": speaker, "emotion": emotion})
+    apply_defaults(session)
+    check(session)
     session.save(force_insert=True)
     return OpenedSession(session, token)
 
@@ -104,7 +103,7 @@ def session_resume(*, token: str, user: Person, guest_key: str) -> OpenedSession
     session.last_seen = now
     session.lease_until = now + _lease()
     session.generation = min(session.generation + RESUME_GENERATION_STEP, GENERATION_MAX)
-    _save_with_event(session, "resumed")
+    save_with_event(session, "resumed")
     return OpenedSession(session, fresh)
 
 
@@ -129,39 +128,7 @@ def session_renew(*, session_id: UUID, holder: str | None = None, generation: in
     session.lease_until = now + _lease()
     session.resume_until = None
     _raise_generation(session, generation)
-    _save(session)
-    return session
-
-
-@transaction.atomic
-def session_configure(
-    *,
-    session_id: UUID,
-    speaker: str | None = None,
-    emotion: str | None = None,
-    quantizers: int | None = None,
-    turn_taking: str | None = None,
-) -> VoiceSession:
-    """Change what is given; None leaves as it is. Sends the event "config" when something changed.
-
-    Raises:
-        ServiceError: unknown_session, session_ended, unknown_speaker, unknown_emotion or bad_value.
-    """
-    session = locked_session(session_id)
-    if session.status == Status.ENDED:
-        raise ServiceError("session_ended", "this session has ended", "start a new session")
-    before = (session.speaker_id, session.emotion_id, session.quantizers, session.turn_taking)
-    # A voice withdrawn since stays with the session that has it; only a new choice must be published.
-    if speaker is not None and (session.speaker is None or session.speaker.slug != speaker):
-        session.speaker = _chosen_speaker(speaker)
-    if emotion is not None and (session.emotion is None or session.emotion.slug != emotion):
-        session.emotion = _chosen_emotion(emotion)
-    if quantizers is not None:
-        session.quantizers = quantizers
-    if turn_taking is not None:
-        session.turn_taking = turn_taking
-    if before != (session.speaker_id, session.emotion_id, session.quantizers, session.turn_taking):
-        _save_with_event(session, "config")
+    save(session)
     return session
 
 
@@ -220,22 +187,6 @@ def _resume_window() -> timedelta:
     return timedelta(seconds=settings.VOICE_RESUME_SECONDS)
 
 
-def _chosen_speaker(slug: str) -> Speaker:
-    speaker = speakers.speaker_published(slug=slug)
-    if speaker is None:
-        raise ServiceError("unknown_speaker", f"speaker: there is no voice {slug!r}", "choose one from the page's list")
-    return speaker
-
-
-def _chosen_emotion(slug: str) -> Emotion:
-    emotion = speakers.emotion_published(slug=slug)
-    if emotion is None:
-        raise ServiceError(
-            "unknown_emotion", f"emotion: there is no emotion {slug!r}", "choose one from the page's list"
-        )
-    return emotion
-
-
 def _belongs(session: VoiceSession, user: Person, guest_key: str) -> bool:
     if session.owner_id is not None:
         return isinstance(user, User) and user.pk == session.owner_id
@@ -264,7 +215,7 @@ def _suspend(session: VoiceSession, *, last_seen: datetime, resume_until: dateti
     session.last_seen = last_seen
     session.lease_until = None
     session.resume_until = resume_until
-    _save(session)
+    save(session)
 
 
 def _end(session: VoiceSession, reason: str, now: datetime) -> None:
@@ -274,22 +225,4 @@ def _end(session: VoiceSession, reason: str, now: datetime) -> None:
     session.lease_until = None
     session.resume_hash = ""
     session.resume_until = None
-    _save_with_event(session, "ended")
-
-
-def _save_with_event(session: VoiceSession, event: Literal["config", "resumed", "ended"]) -> None:
-    session.event_seq += 1
-    _save(session)
-    session_event_on_commit(session_id=session.pk, event=event, seq=session.event_seq)
-
-
-def _save(session: VoiceSession) -> None:
-    _check(session)
-    session.save()
-
-
-def _check(session: VoiceSession) -> None:
-    try:
-        session.full_clean()
-    except ValidationError as error:
-        raise ServiceError("bad_value", words(error), "see docs/protocol.md") from None
+    save_with_event(session, "ended")
