@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 
 class ConfigError(ValueError):
@@ -38,7 +38,27 @@ class CodecConfig:
     head_taps: int = 4
     """Frames that overlap in the synthesis head (overlap-add of head_taps * hop samples)."""
     delay_frames: int = 4
-    """Frames by which decoded audio lags the input; the algorithmic delay is delay_frames + 1 frames."""
+    """Whole frames by which decoded audio lags the input."""
+    delay_extra: int = 0
+    """Samples of delay beyond whole frames; the algorithmic delay is one frame more than both together."""
+    front: Literal["patch", "spectral"] = "patch"
+    """Analysis: a learned lapped transform of samples, or log-mel and low harmonics (`ml.codec.spectral`)."""
+    head: Literal["overlap_add", "harmonic"] = "overlap_add"
+    """Synthesis: overlap-add of learned frames, or harmonics plus noise (`ml.codec.harmonic`)."""
+    subframes: int = 1
+    """Spectral front and harmonic head: blocks per frame at which spectra are read and written."""
+    fine_width: int = 256
+    """Channels of the residual stream at the rate of blocks."""
+    fine_hidden: int = 448
+    """As hidden, at the rate of blocks."""
+    encoder_fine_dilations: tuple[int, ...] = (1, 2)
+    """Residual units of the encoder at the rate of blocks."""
+    decoder_fine_dilations: tuple[int, ...] = (1, 2, 4, 1)
+    """Residual units of the decoder at the rate of blocks."""
+    harmonic_bands: int = 64
+    """Points, even on the mel scale, of the envelope of the harmonics."""
+    noise_bands: int = 40
+    """The same for the noise."""
     companding: bool = False
     """Divide frames by their level before analysis, and multiply by a decoded level before synthesis."""
     code_dim: int = 64
@@ -69,6 +89,10 @@ class CodecConfig:
             raise ConfigError(f"n_quantizers must be at least 1, got {self.n_quantizers}")
         if not self.encoder_dilations or not self.decoder_dilations:
             raise ConfigError("encoder_dilations and decoder_dilations need at least one unit each")
+        if self.front not in ("patch", "spectral") or self.head not in ("overlap_add", "harmonic"):
+            raise ConfigError(f"front is patch or spectral, head overlap_add or harmonic; got {self.front}, {self.head}")
+        if self.subframes < 1 or self.hop % self.subframes:
+            raise ConfigError(f"subframes must divide hop: {self.subframes} does not divide {self.hop}")
         if not 0.0 <= self.quantizer_dropout <= 1.0:
             raise ConfigError(f"quantizer_dropout is a probability, got {self.quantizer_dropout}")
 
@@ -80,12 +104,12 @@ class CodecConfig:
     @property
     def delay_samples(self) -> int:
         """Samples by which streamed output lags the input."""
-        return self.delay_frames * self.hop
+        return self.delay_frames * self.hop + self.delay_extra
 
     @property
     def algorithmic_delay_ms(self) -> float:
         """Delay without any computing time: the frame being collected and the look-ahead."""
-        return 1000.0 * (self.delay_frames + 1) * self.hop / self.sample_rate
+        return 1000.0 * (self.delay_samples + self.hop) / self.sample_rate
 
     def kbps(self, n_quantizers: int | None = None) -> float:
         """Bit rate in kilobits per second for `n_quantizers` codebooks (all by default)."""
@@ -114,7 +138,38 @@ class CodecConfig:
             raise ConfigError(f"no codec preset {preset!r}; choose one of {', '.join(PRESETS)}") from None
 
 
+_DIALOGUE = CodecConfig(
+    preset="dialogue",
+    hop=640,
+    front="spectral",
+    head="harmonic",
+    subframes=4,
+    delay_frames=0,
+    delay_extra=320,
+    encoder_width=320,
+    decoder_width=320,
+    hidden=640,
+    encoder_dilations=(1, 2, 4, 1),
+    decoder_dilations=(1, 2, 4, 1),
+    quantizer_dropout=0.1,
+)
+
 PRESETS: dict[str, CodecConfig] = {
+    "dialogue": _DIALOGUE,
+    "tiny-dialogue": dataclasses.replace(
+        _DIALOGUE,
+        preset="tiny-dialogue",
+        encoder_width=32,
+        decoder_width=32,
+        hidden=48,
+        fine_width=24,
+        fine_hidden=32,
+        encoder_dilations=(1, 2),
+        decoder_dilations=(1, 2),
+        encoder_fine_dilations=(1,),
+        decoder_fine_dilations=(1,),
+        code_dim=16,
+    ),
     "hifi": CodecConfig(preset="hifi", encoder_width=320, decoder_width=320, hidden=512, companding=True),
     "tiny": CodecConfig(
         preset="tiny",

@@ -59,7 +59,15 @@ class Snake(nn.Module):
         return torch.addcdiv(x, torch.sin(x * alpha).square_(), alpha)
 
 
-class CausalConv(nn.Module):
+class Stateful(nn.Module):
+    """A layer that looks back and keeps what it needs in a `StreamState`."""
+
+    def allocate(self, state: StreamState, like: Tensor) -> None:
+        """Reserve this layer's look-back in `state`, with dtype and device of `like`."""
+        raise NotImplementedError
+
+
+class CausalConv(Stateful):
     """Weight-normalised causal convolution over time, `[B, T, in] -> [B, T, out]`."""
 
     def __init__(self, key: str, inputs: int, outputs: int, taps: int, dilation: int = 1) -> None:
@@ -71,8 +79,7 @@ class CausalConv(nn.Module):
         self.context = (taps - 1) * dilation
         self.linear = weight_norm(nn.Linear(inputs * taps, outputs))
 
-    def allocate(self, state: StreamState) -> None:
-        """Reserve this layer's look-back in `state`."""
+    def allocate(self, state: StreamState, like: Tensor) -> None:
         if self.context:
             state.allocate(self.key, self.context, self.inputs, self.linear.weight)
 
@@ -87,7 +94,7 @@ class CausalConv(nn.Module):
         return self.linear(unfolded)
 
 
-class Level(nn.Module):
+class Level(Stateful):
     """Splits frames `[B, T, hop]` into shape and level: `[B, T, hop + 1]`, frames over their RMS, and its logarithm.
 
     The RMS is that of the last `taps` frames. Speech spans 60 dB; a quantizer that sees amplitudes as they are makes
@@ -101,7 +108,6 @@ class Level(nn.Module):
         self.floor = floor
 
     def allocate(self, state: StreamState, like: Tensor) -> None:
-        """Reserve this layer's look-back in `state`."""
         state.allocate(self.key, self.taps - 1, 1, like)
 
     def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:

@@ -10,14 +10,17 @@ offline.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.codec.config import CodecConfig
-from ml.codec.layers import CausalConv, Level, ResidualUnit, Snake, fold_weight_norm
+from ml.codec.harmonic import HarmonicDecoder
+from ml.codec.layers import CausalConv, Level, ResidualUnit, Snake, Stateful, fold_weight_norm
 from ml.codec.quantizer import Quantized, ResidualQuantizer
+from ml.codec.spectral import SpectralEncoder
 from ml.codec.streaming import StreamState
 
 
@@ -75,6 +78,15 @@ class Decoder(nn.Module):
         return self.head(x, state)
 
 
+class CodecPass(NamedTuple):
+    """What training needs from one pass."""
+
+    audio: Tensor  # [B, T], delayed
+    quantized: Quantized | None
+    latents: Tensor  # [B, F, code_dim], before the quantizer
+    octaves: Tensor | None  # [B, J], decoded pitch in octaves above the floor, by a harmonic head
+
+
 @dataclass
 class CodecState:
     """Streaming state of both directions for a batch of rows."""
@@ -103,7 +115,7 @@ class TeluCodec(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = SpectralEncoder(config) if config.front == "spectral" else Encoder(config)
         self.quantizer = ResidualQuantizer(
             config.n_quantizers,
             config.codebook_size,
@@ -113,21 +125,22 @@ class TeluCodec(nn.Module):
             l2_normalize=config.l2_normalize,
             revival=config.revival,
         )
-        self.decoder = Decoder(config)
+        self.decoder = HarmonicDecoder(config) if config.head == "harmonic" else Decoder(config)
 
     # -- offline -----------------------------------------------------------------------------------------
 
     def encode(self, audio: Tensor) -> Tensor:
-        """Audio `[B, T]` in [-1, 1] to codes int64 `[B, Q, F]`, F = ceil(T / hop) + delay_frames.
+        """Audio `[B, T]` in [-1, 1] to codes int64 `[B, Q, F]`, F = ceil((T + delay_samples) / hop).
 
-        The last `delay_frames` frames flush the look-ahead, so that `decode` can return all T samples.
+        The last frames flush the look-ahead, so that `decode` can return all T samples.
         """
         audio = self._checked(audio)
-        pad = -audio.shape[1] % self.config.hop + self.config.delay_samples
+        delay = self.config.delay_samples
+        pad = -(audio.shape[1] + delay) % self.config.hop + delay
         return self.quantizer.encode(self.encoder(self._frames(functional.pad(audio, (0, pad)))))
 
     def decode(self, codes: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
-        """Codes int64 `[B, Q, F]` to audio `[B, (F - delay_frames) * hop]`, aligned with what was encoded."""
+        """Codes int64 `[B, Q, F]` to audio `[B, F * hop - delay_samples]`, aligned with what was encoded."""
         self._check_codes(codes)
         frames = self.decoder(self.quantizer.decode(codes, n_quantizers))
         return self._samples(frames)[:, self.config.delay_samples :]
@@ -143,9 +156,7 @@ class TeluCodec(nn.Module):
         state = CodecState(StreamState(batch), StreamState(batch))
         for part, stream in ((self.encoder, state.encoder), (self.decoder, state.decoder)):
             for module in part.modules():
-                if isinstance(module, CausalConv):
-                    module.allocate(stream)
-                elif isinstance(module, Level):
+                if isinstance(module, Stateful):
                     module.allocate(stream, self.quantizer.codebooks)
         return state
 
@@ -172,14 +183,26 @@ class TeluCodec(nn.Module):
     # -- training ----------------------------------------------------------------------------------------
 
     def forward(
-        self, audio: Tensor, quantize: bool = True, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Quantized | None, Tensor]:
-        """Audio `[B, T]` (T a multiple of hop) to (delayed reconstruction `[B, T]`, quantization, latents)."""
+        self,
+        audio: Tensor,
+        quantize: bool = True,
+        generator: torch.Generator | None = None,
+        pitch: Tensor | None = None,
+    ) -> CodecPass:
+        """Audio `[B, T]` (T a multiple of hop) through the whole codec, delayed by `delay_samples`.
+
+        `pitch` (Hz, `[B, T / block]`, 0 where unknown) leads the harmonic head while it learns its envelopes.
+        """
         latents = self.encoder(self._frames(audio)).float()
         with torch.autocast(audio.device.type, enabled=False):  # nearest neighbours and averages need fp32
             quantized = self.quantizer(latents, generator) if quantize else None
-        frames = self.decoder(latents if quantized is None else quantized.vectors)
-        return self._samples(frames.float()), quantized, latents
+        vectors = latents if quantized is None else quantized.vectors
+        octaves = None
+        if isinstance(self.decoder, HarmonicDecoder):
+            frames, octaves = self.decoder.render(vectors, pitch=pitch)
+        else:
+            frames = self.decoder(vectors)
+        return CodecPass(self._samples(frames.float()), quantized, latents, octaves)
 
     def fold(self) -> TeluCodec:
         """Fold weight normalisation for inference; returns self in eval mode without gradients."""
@@ -191,6 +214,8 @@ class TeluCodec(nn.Module):
         for module in self.modules():
             if isinstance(module, Snake | ResidualQuantizer):
                 module.freeze()
+        if isinstance(self.decoder, HarmonicDecoder):
+            self.decoder.pitch.precise()
         return self.eval().requires_grad_(False)
 
     # -- helpers -----------------------------------------------------------------------------------------

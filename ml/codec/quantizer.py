@@ -15,6 +15,7 @@ class Quantized(NamedTuple):
     vectors: Tensor  # [B, T, D], straight-through
     codes: Tensor  # int64 [B, Q, T]
     commitment: Tensor  # scalar, unweighted
+    first: Tensor  # [B, T, D], the first level alone, straight-through
 
 
 class ResidualQuantizer(nn.Module):
@@ -112,13 +113,15 @@ class ResidualQuantizer(nn.Module):
             chosen = self.codebooks[level][index]
             if self.training:
                 self._update(level, residual, index, generator)
+            if level == 0:
+                first = flat + (chosen - residual)
             live = (row_limit > level).to(x.dtype)[:, None]
             total = total + chosen * live
             residual = residual - chosen
             commitment = commitment + ((flat - total).square() * live).mean()
             codes.append(index.view(batch, time))
         quantized = total.view_as(x)
-        return Quantized(x + (quantized - x).detach(), torch.stack(codes, 1), commitment / self.n_quantizers)
+        return Quantized(x + (quantized - x).detach(), torch.stack(codes, 1), commitment / self.n_quantizers, first.view_as(x))
 
     @torch.no_grad()
     def _update(self, level: int, residual: Tensor, index: Tensor, generator: torch.Generator | None) -> None:

@@ -38,6 +38,11 @@ class StreamState:
         buffer.copy_(newest if self._mask is None else torch.where(self._mask, newest, buffer))
         return extended
 
+    def store(self, key: str, value: Tensor) -> None:
+        """Replace buffer `key` by `value` of its shape, in the rows of the step."""
+        buffer = self.buffers[key]
+        buffer.copy_(value if self._mask is None else torch.where(self._mask, value, buffer))
+
     def reset(self, rows: Tensor | None = None) -> None:
         """Forget the past of `rows` (bool `[batch]`; all when None), as at the start of a stream."""
         for buffer in self.buffers.values():

@@ -119,7 +119,7 @@ class CodecTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, self.step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
-            output, quantized, latents = self.codec(audio, quantize, generator)
+            output, quantized, latents, octaves = self.codec(audio, quantize, generator)
         delay = codec_config.delay_samples
         estimate, target = output[:, delay:], audio[:, : samples - delay]
         terms = {"snr": error_ratio_db(estimate, target)}
@@ -165,7 +165,7 @@ class CodecTrainer:
         draw = 0
         while sum(len(v) for v in vectors) < wanted:
             audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw)).to(self.device)
-            vectors.append(self.codec(audio, False)[2].reshape(-1, config.code_dim))
+            vectors.append(self.codec(audio, False).latents.reshape(-1, config.code_dim))
             draw += 1
         generator = torch.Generator(self.device).manual_seed(self.config.seed)
         self.codec.quantizer.start(torch.cat(vectors), generator=generator)
