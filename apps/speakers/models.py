@@ -6,11 +6,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
 
 PITCH_SEMITONES = (-12.0, 12.0)
 ENERGY_DB = (-12.0, 12.0)
 RATE = (0.5, 2.0)
 INTENSITY = (0.0, 1.0)
+ACCENT = (0.0, 1.0)
 
 
 def _between(low: float, high: float) -> list[MinValueValidator | MaxValueValidator]:
@@ -21,7 +23,7 @@ class Speaker(models.Model):
     """A voice. ``slug`` is its name on the wire and never changes once sessions refer to it.
 
     The controls shift the voice away from how its speaker sounds by nature: ``pitch_semitones`` (-12..12),
-    ``energy_db`` (-12..12), ``rate`` (0.5..2, 1 is natural).
+    ``energy_db`` (-12..12), ``rate`` (0.5..2, 1 is natural), ``accent_strength`` (0..1: how much of its accent).
     """
 
     class Gender(models.TextChoices):
@@ -44,10 +46,12 @@ class Speaker(models.Model):
     pitch_semitones = models.FloatField(_("pitch (semitones)"), default=0.0, validators=_between(*PITCH_SEMITONES))
     energy_db = models.FloatField(_("energy (dB)"), default=0.0, validators=_between(*ENERGY_DB))
     rate = models.FloatField(_("rate"), default=1.0, validators=_between(*RATE))
+    accent_strength = models.FloatField(_("accent strength"), default=0.0, validators=_between(*ACCENT))
     order = models.PositiveSmallIntegerField(_("order"), default=0)
     is_published = models.BooleanField(_("published"), default=False, help_text=_("Only published voices are offered."))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    history = HistoricalRecords(excluded_fields=["created_at", "updated_at"])
 
     class Meta:
         verbose_name = _("speaker")
@@ -57,6 +61,7 @@ class Speaker(models.Model):
             models.CheckConstraint(condition=Q(pitch_semitones__range=PITCH_SEMITONES), name="speaker_pitch_range"),
             models.CheckConstraint(condition=Q(energy_db__range=ENERGY_DB), name="speaker_energy_range"),
             models.CheckConstraint(condition=Q(rate__range=RATE), name="speaker_rate_range"),
+            models.CheckConstraint(condition=Q(accent_strength__range=ACCENT), name="speaker_accent_range"),
             models.CheckConstraint(condition=Q(gender__in=["female", "male", "other"]), name="speaker_gender_known"),
         ]
 
@@ -65,19 +70,28 @@ class Speaker(models.Model):
 
 
 class Emotion(models.Model):
-    """A mood or register to speak in. ``slug`` is its name on the wire; ``default_intensity`` is 0..1."""
+    """A mood or register to speak in. ``slug`` is its name on the wire; ``default_intensity`` is 0..1.
+
+    Its prosody is added to the speaker's own: ``pitch_semitones`` and ``energy_db`` (-12..12), ``rate`` (a factor,
+    0.5..2), ``accent`` (0..1); all scale with the intensity.
+    """
 
     slug = models.SlugField(_("slug"), max_length=50, unique=True)
     name_te = models.CharField(_("name in Telugu"), max_length=80)
     name_en = models.CharField(_("name in English"), max_length=80)
     emoji = models.CharField(_("emoji"), max_length=16, blank=True)
     default_intensity = models.FloatField(_("default intensity"), default=0.5, validators=_between(*INTENSITY))
+    pitch_semitones = models.FloatField(_("pitch (semitones)"), default=0.0, validators=_between(*PITCH_SEMITONES))
+    energy_db = models.FloatField(_("energy (dB)"), default=0.0, validators=_between(*ENERGY_DB))
+    rate = models.FloatField(_("rate"), default=1.0, validators=_between(*RATE))
+    accent = models.FloatField(_("accent"), default=0.0, validators=_between(*ACCENT))
     order = models.PositiveSmallIntegerField(_("order"), default=0)
     is_published = models.BooleanField(
         _("published"), default=False, help_text=_("Only published emotions are offered.")
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    history = HistoricalRecords(excluded_fields=["created_at", "updated_at"])
 
     class Meta:
         verbose_name = _("emotion")
@@ -85,6 +99,10 @@ class Emotion(models.Model):
         ordering = ["order", "slug"]
         constraints = [
             models.CheckConstraint(condition=Q(default_intensity__range=INTENSITY), name="emotion_intensity_range"),
+            models.CheckConstraint(condition=Q(pitch_semitones__range=PITCH_SEMITONES), name="emotion_pitch_range"),
+            models.CheckConstraint(condition=Q(energy_db__range=ENERGY_DB), name="emotion_energy_range"),
+            models.CheckConstraint(condition=Q(rate__range=RATE), name="emotion_rate_range"),
+            models.CheckConstraint(condition=Q(accent__range=ACCENT), name="emotion_accent_range"),
         ]
 
     def __str__(self) -> str:

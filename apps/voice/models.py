@@ -48,6 +48,7 @@ class VoiceSession(models.Model):
     ``last_seen``: the last proof of life. ``resume_hash``: SHA-256 of the only token that resumes this session (the
     token itself is never stored, and each resume replaces it). ``generation``: number of the response being played;
     it never falls. ``event_seq``: number of the last event sent about this row; a listener that missed one re-reads.
+    ``last_fault``: the code with which its last connection was closed for a fault, "" if it never was.
     The owner is a user, or a guest known by ``guest_key``, never both.
 
     The voice of the answers is the speaker's, shifted by the session's own dials: ``pitch_semitones`` and ``energy_db``
@@ -120,6 +121,7 @@ class VoiceSession(models.Model):
     )
     event_seq = models.PositiveBigIntegerField(_("event number"), default=0)
     client = models.CharField(_("client"), max_length=200, blank=True)
+    last_fault = models.CharField(_("last fault"), max_length=40, blank=True)
     created_at = models.DateTimeField(_("began"))
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
@@ -224,12 +226,18 @@ class Turn(models.Model):
     codec's codes (.npy, uint16 [levels, frames]). ``start_ms`` is media time within the session, ``interrupted_at_ms``
     how much of the turn had been heard when the other side barged in (never more than ``duration_ms``).
     ``latency`` holds milliseconds by stage: endpoint_ms, queue_ms, encode_ms, decode_ms, server_ms, network_ms,
-    playback_ms. Deleting a turn deletes its files.
+    playback_ms. ``response_ms``: from the end of the user's speech to the first audio of this answer, as far as the
+    server knows. ``mark``: an operator's judgement; good turns may go into a training dataset. Deleting a turn deletes
+    its files.
     """
 
     class Role(models.TextChoices):
         USER = "user", _("user")
         ASSISTANT = "assistant", _("assistant")
+
+    class Mark(models.TextChoices):
+        GOOD = "good", _("good")
+        BAD = "bad", _("bad")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     session = models.ForeignKey(VoiceSession, verbose_name=_("session"), on_delete=models.CASCADE, related_name="turns")
@@ -249,18 +257,39 @@ class Turn(models.Model):
     start_ms = models.PositiveBigIntegerField(_("start (ms)"))
     duration_ms = models.PositiveIntegerField(_("duration (ms)"))
     interrupted_at_ms = models.PositiveIntegerField(_("interrupted at (ms)"), null=True, blank=True)
+    response_ms = models.PositiveIntegerField(_("response (ms)"), null=True, blank=True)
     latency = models.JSONField(_("latency (ms)"), default=dict, blank=True)
     model_versions = models.JSONField(_("models"), default=dict, blank=True)
     stats = models.JSONField(_("figures"), default=dict, blank=True)
+    mark = models.CharField(_("mark"), max_length=4, choices=Mark, blank=True)
+    mark_note = models.CharField(_("note"), max_length=500, blank=True)
+    marked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("marked by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    marked_at = models.DateTimeField(_("marked"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("turn")
         verbose_name_plural = _("turns")
         ordering = ["session", "index"]
-        indexes = [models.Index(fields=["-started_at"], name="turn_started")]
+        # The last two are partial: most turns carry no mark, and only answers have a response time.
+        indexes = [
+            models.Index(fields=["-started_at", "-id"], name="turn_started"),
+            models.Index(fields=["role", "-started_at"], name="turn_role_started"),
+            models.Index(fields=["mark", "-started_at"], name="turn_marked", condition=~Q(mark="")),
+            models.Index(
+                fields=["session", "response_ms"], name="turn_response", condition=Q(response_ms__isnull=False)
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["session", "index"], name="turn_index_unique"),
             models.CheckConstraint(condition=Q(role__in=["user", "assistant"]), name="turn_role_known"),
+            models.CheckConstraint(condition=Q(mark__in=["", "good", "bad"]), name="turn_mark_known"),
             models.CheckConstraint(condition=Q(ended_at__gte=F("started_at")), name="turn_ends_after_start"),
             models.CheckConstraint(
                 condition=Q(interrupted_at_ms__isnull=True) | Q(interrupted_at_ms__lte=F("duration_ms")),

@@ -8,6 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from voiceplatform.env import BASE_DIR, read_env
+from voiceplatform.settings import unfold
 
 ENV = read_env()
 
@@ -27,8 +28,15 @@ INSTALLED_APPS = [
     "apps.speakers",
     "apps.voice",
     "apps.training",
+    "apps.console",
     "channels",
     "csp",
+    "unfold",  # before the admin, whose templates it replaces
+    "unfold.contrib.filters",
+    "unfold.contrib.import_export",
+    "unfold.contrib.simple_history",
+    "import_export",
+    "simple_history",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -48,6 +56,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",  # history knows who
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -162,6 +171,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# --- admin ---------------------------------------------------------------------------------------------------------
+
+UNFOLD = unfold.UNFOLD
+IMPORT_EXPORT_USE_TRANSACTIONS = True
+SIMPLE_HISTORY_REVERT_DISABLED = False
 
 # --- security headers ----------------------------------------------------------------------------------------------
 
