@@ -9,7 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ml.cli import train_schema
+
 app = typer.Typer(no_args_is_help=True)
+app.command()(train_schema.schema)
+app.command()(train_schema.check)
 
 
 @app.callback()
