@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -13,6 +14,7 @@ ENERGY_DB = (-12.0, 12.0)
 RATE = (0.5, 2.0)
 INTENSITY = (0.0, 1.0)
 ACCENT = (0.0, 1.0)
+WEIGHTS_TOLERANCE = 1e-3
 
 
 def _between(low: float, high: float) -> list[MinValueValidator | MaxValueValidator]:
@@ -107,3 +109,50 @@ class Emotion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.emoji} {self.name_te} ({self.name_en})".strip()
+
+
+def check_weights(value: object) -> None:
+    """Validator: ``{slug: weight}``, at least two voices, each weight above 0, together 1."""
+    if not isinstance(value, dict) or len(value) < 2:
+        raise ValidationError(_('A blend needs at least two voices: {"arjun": 0.4, "priya": 0.6}.'))
+    for weight in value.values():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1:
+            raise ValidationError(_("Each weight is a number above 0 and at most 1."))
+    if abs(sum(value.values()) - 1) > WEIGHTS_TOLERANCE:
+        raise ValidationError(
+            _("The weights add up to %(sum)s instead of 1."), params={"sum": round(sum(value.values()), 4)}
+        )
+
+
+class VoiceBlend(models.Model):
+    """A voice between voices: ``weights`` maps slugs of speakers to their shares, which add up to 1.
+
+    ``slug`` is its name on the wire, as a speaker's.
+    """
+
+    slug = models.SlugField(_("slug"), max_length=50, unique=True)
+    name_te = models.CharField(_("name in Telugu"), max_length=80)
+    name_en = models.CharField(_("name in English"), max_length=80)
+    description = models.CharField(_("description"), max_length=300, blank=True)
+    weights = models.JSONField(
+        _("weights"), validators=[check_weights], help_text=_("Shares by slug, which add up to 1.")
+    )
+    order = models.PositiveSmallIntegerField(_("order"), default=0)
+    is_published = models.BooleanField(_("published"), default=False, help_text=_("Only published blends are offered."))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("voice blend")
+        verbose_name_plural = _("voice blends")
+        ordering = ["order", "slug"]
+
+    def __str__(self) -> str:
+        return f"{self.name_te} ({self.name_en})"
+
+    def clean(self) -> None:
+        if isinstance(self.weights, dict):
+            known = set(Speaker.objects.filter(slug__in=self.weights).values_list("slug", flat=True))
+            if unknown := sorted(set(self.weights) - known):
+                words = _("There is no voice named %(slug)s.") % {"slug": ", ".join(unknown)}
+                raise ValidationError({"weights": words})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from apps.speakers.models import Emotion, Speaker
+from apps.speakers.models import Emotion, Speaker, VoiceBlend
 
 DEFAULT_SPEAKER = "priya"
 
@@ -22,6 +22,16 @@ def emotions_published() -> QuerySet[Emotion]:
 def speaker_default() -> Speaker | None:
     """The voice of who has chosen none: the one of `DEFAULT_SPEAKER` if it is offered, else the first."""
     return speaker_published(slug=DEFAULT_SPEAKER) or speakers_published().first()
+
+
+def blends_published() -> QuerySet[VoiceBlend]:
+    """Blends that may be chosen, in the operator's order."""
+    return VoiceBlend.objects.filter(is_published=True)
+
+
+def blend_published(*, slug: str) -> VoiceBlend | None:
+    """The published blend of that name, else None."""
+    return blends_published().filter(slug=slug).first()
 
 
 def speaker_published(*, slug: str) -> Speaker | None:

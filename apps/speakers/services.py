@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 
-from apps.speakers.models import Emotion, Speaker
+from apps.speakers.models import Emotion, Speaker, VoiceBlend
 from apps.speakers.signals import voice_changed
 
-Choice = TypeVar("Choice", Speaker, Emotion)
+Choice = TypeVar("Choice", Speaker, Emotion, VoiceBlend)
 
 
 @transaction.atomic
@@ -23,6 +23,18 @@ def speaker_save(*, speaker: Speaker) -> Speaker:
 def emotion_save(*, emotion: Emotion) -> Emotion:
     """Check and store a new or changed emotion. Raises ValidationError."""
     return _save(emotion)
+
+
+@transaction.atomic
+def blend_save(*, blend: VoiceBlend) -> VoiceBlend:
+    """Check and store a new or changed blend of voices. Raises ValidationError."""
+    return _save(blend)
+
+
+@transaction.atomic
+def blends_publish(*, blends: Iterable[VoiceBlend], published: bool) -> int:
+    """Offer blends, or withdraw them (running sessions keep theirs). Returns how many changed."""
+    return _publish(blends, published)
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 
 from voiceplatform.env import BASE_DIR, read_env
 from voiceplatform.settings import unfold
+from voiceplatform.settings.api import *  # noqa: F403
 
 ENV = read_env()
 
@@ -29,6 +30,12 @@ INSTALLED_APPS = [
     "apps.voice",
     "apps.training",
     "apps.console",
+    "apps.accounts",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "axes",
     "channels",
     "csp",
     "unfold",  # before the admin, whose templates it replaces
@@ -58,7 +65,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",  # history knows who
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last, as it asks: turns a locked login into an answer
 ]
+
+# axes first: it refuses a locked login before the password is looked at.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 
 ROOT_URLCONF = "voiceplatform.urls"
 ASGI_APPLICATION = "voiceplatform.asgi.application"
@@ -111,6 +122,10 @@ if ENV.redis_url:
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+if ENV.redis_url:
+    # Shared, so that throttles count the requests of all web processes together.
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": ENV.redis_url}}
+
 CELERY_BROKER_URL = ENV.redis_url or "filesystem://"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {}
@@ -127,6 +142,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 # heartbeats go to queues that have a worker alone: elsewhere they would pile up for ever.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "clear logins": {"task": "voice.clear_logins", "schedule": 24 * 3600, "options": {"queue": "io", "expires": 3600}},
+    "clear kept answers": {"task": "accounts.clear", "schedule": 3600, "options": {"queue": "io", "expires": 3600}},
     "reap sessions": {"task": "voice.reap", "schedule": 15, "options": {"queue": "io", "expires": 15}},
     **{
         f"heartbeat {queue}": {
@@ -209,6 +225,7 @@ if ENV.trust_proxy:
 
 INFERENCE_URLS = list(ENV.inference_urls)
 VOICE_QUEUES = list(ENV.queues)
+VOICE_TRUST_PROXY = ENV.trust_proxy
 VOICE_ALLOW_GUESTS = bool(ENV.allow_guests)
 VOICE_RESUME_SECONDS = ENV.resume_seconds
 VOICE_LEASE_SECONDS = ENV.lease_seconds

@@ -1,0 +1,28 @@
+"""Reads of tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+
+from apps.accounts.models import ApiToken
+from apps.accounts.secrets import token_digest
+
+
+def tokens_of(*, user: User) -> QuerySet[ApiToken]:
+    """A person's tokens, the newest first."""
+    return ApiToken.objects.filter(user=user)
+
+
+def token_usable(*, secret: str, now: datetime) -> ApiToken | None:
+    """The token with that secret, with its user, if it may be used now; else None."""
+    token = ApiToken.objects.select_related("user").filter(digest=token_digest(secret)).first()
+    return token if token is not None and token.usable(now) else None
+
+
+def token_still_usable(*, token_id: int, scope: str, now: datetime) -> bool:
+    """May a connection that this token opened stay open?"""
+    token = ApiToken.objects.select_related("user").filter(pk=token_id).first()
+    return token is not None and token.usable(now) and scope in token.scopes
