@@ -370,8 +370,9 @@ class LiveSession:
                 await database_sync_to_async(session_end)(session_id=session_id, reason="client", holder=holder)
             else:
                 generation = self._pipeline.generation if self._pipeline else None
+                fault = ending.fault.code.value if ending.fault else ending.kind if ending.kind == "bug" else ""
                 await database_sync_to_async(session_suspend)(
-                    session_id=session_id, holder=holder, generation=generation
+                    session_id=session_id, holder=holder, generation=generation, fault=fault
                 )
         except Exception:  # the lease runs out by itself
             logger.exception("session %s: its end could not be written", session_id)

@@ -11,4 +11,7 @@ urlpatterns = [
     path("turns/<uuid:turn_id>/audio", views.turn_audio, name="turn-audio"),
     path("turns/<uuid:turn_id>/output", views.turn_output, name="turn-output"),
     path("turns/<uuid:turn_id>/codes", views.turn_codes, name="turn-codes"),
+    path("turns/<uuid:turn_id>/audio/peaks", views.turn_peaks, {"side": "audio"}, name="turn-audio-peaks"),
+    path("turns/<uuid:turn_id>/output/peaks", views.turn_peaks, {"side": "output_audio"}, name="turn-output-peaks"),
+    path("turns/<uuid:turn_id>/codes.png", views.turn_codes_image, name="turn-codes-image"),
 ]

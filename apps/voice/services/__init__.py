@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from apps.voice.errors import ResumeExpired, ServiceError, TakenOver
 from apps.voice.services.configuration import Dials, Wishes, session_configure, session_forget, session_interrupt
+from apps.voice.services.marks import turn_mark, turns_delete, turns_mark
 from apps.voice.services.sessions import (
     OpenedSession,
     session_end,
@@ -37,5 +38,8 @@ __all__ = [
     "session_resume",
     "session_suspend",
     "sessions_reap",
+    "turn_mark",
     "turn_record",
+    "turns_delete",
+    "turns_mark",
 ]

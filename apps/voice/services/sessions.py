@@ -133,13 +133,19 @@ def session_renew(*, session_id: UUID, holder: str | None = None, generation: in
 
 
 @transaction.atomic
-def session_suspend(*, session_id: UUID, holder: str | None = None, generation: int | None = None) -> None:
-    """The socket is gone: the session waits for its token. Nothing happens if it ended or was taken over."""
+def session_suspend(
+    *, session_id: UUID, holder: str | None = None, generation: int | None = None, fault: str = ""
+) -> None:
+    """The socket is gone: the session waits for its token. Nothing happens if it ended or was taken over.
+
+    ``fault`` is the code with which we closed it, "" when the client left by itself.
+    """
     session = locked_session(session_id)
     if session.status != Status.LIVE or not _holds(session, holder):
         return
     now = timezone.now()
     _raise_generation(session, generation)
+    session.last_fault = fault or session.last_fault
     _suspend(session, last_seen=now, resume_until=now + _resume_window())
 
 

@@ -36,7 +36,8 @@ class TurnDraft:
     """A finished stretch of speech, before it is stored.
 
     ``pcm`` (heard) and ``output_pcm`` (sent back) are PCM16LE 16 kHz mono; ``codes`` are integers [levels, frames];
-    ``started_ms`` is media time within the session; ``latency`` milliseconds by stage. ``ended_at`` defaults to now.
+    ``started_ms`` is media time within the session; ``latency`` milliseconds by stage; ``response_ms`` is
+    of answers: from the end of the user's speech to their first audio. ``ended_at`` defaults to now.
     """
 
     role: Literal["user", "assistant"]
@@ -49,6 +50,7 @@ class TurnDraft:
     model_versions: Mapping[str, Any] = field(default_factory=dict)
     stats: Mapping[str, Any] = field(default_factory=dict)
     interrupted_at_ms: int | None = None
+    response_ms: int | None = None
     ended_at: datetime | None = None
 
 
@@ -91,6 +93,7 @@ def _prepare(session_id: UUID, draft: TurnDraft) -> tuple[Turn, dict[str, tuple[
         start_ms=draft.started_ms,
         duration_ms=draft.duration_ms,
         interrupted_at_ms=draft.interrupted_at_ms,
+        response_ms=draft.response_ms,
         latency={key: round(float(value), 3) for key, value in draft.latency.items()},
         model_versions=dict(draft.model_versions),
         stats={**draft.stats, "sample_rate": SAMPLE_RATE},
