@@ -1,0 +1,40 @@
+"""Who speaks when: end-pointing, barge-in, echo. Pure decisions on media time; knows no torch, no socket, no clock."""
+
+from ml.turn_taking.actions import (
+    Action,
+    BackchannelHeard,
+    Dismiss,
+    Endpoint,
+    Interrupt,
+    OpenTurn,
+    Resume,
+    Speculate,
+    SpeechStarted,
+    SpeechStopped,
+    Withdraw,
+)
+from ml.turn_taking.config import Mode, TurnTakingConfig
+from ml.turn_taking.director import Observation, Phase, TurnDirector
+from ml.turn_taking.echo import EchoGuard
+from ml.turn_taking.prosody import finishedness
+
+__all__ = [
+    "Action",
+    "BackchannelHeard",
+    "Dismiss",
+    "EchoGuard",
+    "Endpoint",
+    "Interrupt",
+    "Mode",
+    "Observation",
+    "OpenTurn",
+    "Phase",
+    "Resume",
+    "Speculate",
+    "SpeechStarted",
+    "SpeechStopped",
+    "TurnDirector",
+    "TurnTakingConfig",
+    "Withdraw",
+    "finishedness",
+]

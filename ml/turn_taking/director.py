@@ -1,0 +1,299 @@
+"""The director of one session: microphone frames in, decisions out.
+
+A state machine on media time, so that whole conversations are tested without a clock::
+
+    idle --speech--> user --silence >= wait--> answer --audible end--> idle
+                      ^ |                        |
+                      | +-- silence: speculate   +-- barge-in --> user (then Resume, if it was too short to be one)
+                      +---- speech: withdraw
+
+It never computes: how finished a phrase sounds is asked of ``finished`` when a silence begins, likeness with the
+loudspeaker comes with the observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ml.turn_taking.actions import (
+    Action,
+    BackchannelHeard,
+    Dismiss,
+    Endpoint,
+    Interrupt,
+    OpenTurn,
+    Resume,
+    Speculate,
+    SpeechStarted,
+    SpeechStopped,
+    Withdraw,
+)
+from ml.turn_taking.config import TurnTakingConfig
+
+Phase = Literal["idle", "user", "answer"]
+
+_FLOOR_RISE_DB = 0.02
+"""How fast the background level follows upwards, per frame: 1 dB a second."""
+_SILENT_DB = -90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One microphone frame of 20 ms.
+
+    ``probability`` of speech, ``level_db`` relative to full scale, ``echo`` 0..1: likeness with what was played.
+    """
+
+    end_ms: int
+    probability: float
+    level_db: float
+    echo: float = 0.0
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What the person is saying."""
+
+    start_ms: int
+    last_voiced_ms: int
+    voiced_ms: int
+    interrupted: bool = False
+    """It began by stopping an answer."""
+    speculating: bool = False
+    wait_ms: int = 0
+    hesitations: int = 0
+    run_ms: int = 0
+    """Speech in a row since the last silence."""
+
+
+class TurnDirector:
+    """Feed it every microphone frame in order; it returns what is to be done, in order."""
+
+    def __init__(
+        self,
+        config: TurnTakingConfig | None = None,
+        finished: Callable[[], float] = lambda: 0.5,
+        frame_ms: int = 20,
+    ) -> None:
+        self.config = config or TurnTakingConfig()
+        self.phase: Phase = "idle"
+        self._finished = finished
+        self._frame_ms = frame_ms
+        self._turn: _Turn | None = None
+        self._voiced = False
+        self._floor_db = _SILENT_DB
+        self._run_from_ms: int | None = None
+        self._run_last_ms = 0
+        self._run_voiced_ms = 0
+        self._pressed = False
+        self._first_answer_ms: int | None = None
+        self._endpoint_ms = -1_000_000
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a turn of the person is open."""
+        return self._turn is not None
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether the person makes sounds over the answer; only then likeness with the loudspeaker matters."""
+        return self.phase == "answer" and self._voiced
+
+    # -- what happens --------------------------------------------------------------------------------------
+
+    def hear(self, o: Observation) -> list[Action]:
+        """One frame of the microphone."""
+        if o.level_db < self._floor_db or self._floor_db <= _SILENT_DB:
+            self._floor_db = max(_SILENT_DB, o.level_db)
+        elif not self._voiced:
+            self._floor_db += min(10 * _FLOOR_RISE_DB, o.level_db - self._floor_db)
+        else:
+            self._floor_db += _FLOOR_RISE_DB
+        threshold = self.config.stop_threshold if self._voiced else self.config.start_threshold
+        self._voiced = o.probability >= threshold
+        if self._turn is not None:
+            return self._in_turn(self._turn, o)
+        if self.phase == "answer":
+            return self._over_answer(o)
+        return self._while_idle(o)
+
+    def answer_started(self, now_ms: int) -> None:
+        """The first audio of the answer left for the loudspeaker."""
+        if self._first_answer_ms is None:
+            self._first_answer_ms = now_ms
+
+    def answer_ended(self, now_ms: int) -> list[Action]:
+        """Nothing of the answer is left to be heard. Who was speaking over it has a turn now."""
+        if self.phase != "answer":
+            return []
+        self.phase = "idle"
+        start, voiced = self._run_from_ms, self._run_voiced_ms
+        self._forget_run()
+        if start is None or voiced < self.config.min_speech_ms or self.config.mode == "push":
+            return []
+        return self._open(start, now_ms, voiced, told=True)
+
+    def press(self, now_ms: int) -> list[Action]:
+        """The key of push-to-talk went down."""
+        if self._pressed:
+            return []
+        self._pressed = True
+        actions: list[Action] = []
+        if self.phase == "answer":
+            actions.append(Interrupt(now_ms, now_ms, "pressed"))
+        if self._turn is None:
+            actions += self._open(now_ms, now_ms, 0, told=False)
+        return actions
+
+    def release(self, now_ms: int) -> list[Action]:
+        """The key went up: what was said is answered at once."""
+        if not self._pressed:
+            return []
+        self._pressed = False
+        turn = self._turn
+        if turn is None:
+            return []
+        if turn.voiced_ms < self.config.min_turn_ms:
+            return self._dismiss(turn, now_ms)
+        return self._end(turn, now_ms, "released")
+
+    def stop(self, now_ms: int) -> list[Action]:
+        """The person wants the answer to stop (a button, REST)."""
+        if self.phase != "answer":
+            return []
+        self.phase = "idle"
+        self._forget_run()
+        return [Interrupt(now_ms, now_ms, "client")]
+
+    # -- the phases ----------------------------------------------------------------------------------------
+
+    def _while_idle(self, o: Observation) -> list[Action]:
+        if self.config.mode == "push":
+            return []
+        if not self._track_run(o, self._voiced, self.config.min_speech_ms):
+            return []
+        start, voiced = self._run_from_ms, self._run_voiced_ms
+        assert start is not None
+        if voiced < self.config.min_speech_ms:
+            return []
+        self._forget_run()
+        return self._open(start, o.end_ms, voiced, told=False)
+
+    def _in_turn(self, turn: _Turn, o: Observation) -> list[Action]:
+        config = self.config
+        if self._voiced:
+            turn.voiced_ms += self._frame_ms
+            turn.run_ms += self._frame_ms
+            if turn.speculating and turn.run_ms < config.resume_ms:
+                return []  # a click is no word
+            turn.last_voiced_ms = o.end_ms
+            if turn.speculating:
+                turn.speculating = False
+                turn.hesitations += 1
+                return [Withdraw(o.end_ms)]
+            if o.end_ms - turn.start_ms >= config.max_turn_ms:
+                return self._end(turn, o.end_ms, "too_long")
+            return []
+        if turn.run_ms and turn.run_ms < config.resume_ms:
+            turn.voiced_ms -= turn.run_ms
+        turn.run_ms = 0
+        if config.mode == "push":
+            return []
+        silence = o.end_ms - turn.last_voiced_ms
+        actions: list[Action] = []
+        if not turn.speculating and silence >= config.speculate_ms:
+            finished = min(1.0, max(0.0, self._finished()))
+            span = config.endpoint_max_ms - config.endpoint_min_ms
+            wait = round(config.endpoint_min_ms + span * (1.0 - finished))
+            turn.wait_ms = min(wait + turn.hesitations * config.hesitation_ms, config.endpoint_max_ms)
+            turn.speculating = True
+            actions.append(Speculate(turn.last_voiced_ms, turn.wait_ms, finished))
+        if turn.speculating and silence >= turn.wait_ms:
+            if turn.interrupted and turn.voiced_ms < config.false_interruption_ms:
+                return [*actions, *self._resume(turn, o.end_ms)]
+            if turn.voiced_ms < config.min_turn_ms:
+                return [*actions, *self._dismiss(turn, o.end_ms)]
+            return [*actions, *self._end(turn, o.end_ms, "silence")]
+        return actions
+
+    def _over_answer(self, o: Observation) -> list[Action]:
+        config = self.config
+        if config.mode == "push":
+            return []
+        loud = o.level_db >= self._floor_db + config.barge_in_db
+        echo = o.echo >= config.echo_threshold
+        before = self._run_from_ms is not None and self._run_voiced_ms >= config.min_speech_ms
+        duration, start = self._run_voiced_ms, self._run_from_ms
+        if not self._track_run(o, self._voiced and loud and not echo, config.gap_ms):
+            if before and start is not None:
+                stopped = self._run_last_ms
+                return [SpeechStopped(stopped), BackchannelHeard(start, duration)]
+            return []
+        start = self._run_from_ms
+        assert start is not None
+        actions: list[Action] = []
+        if not before and self._run_voiced_ms >= config.min_speech_ms:
+            actions.append(SpeechStarted(start))
+        continued = start - self._endpoint_ms <= config.continue_ms
+        needed = float(config.continued_barge_in_ms if continued else config.barge_in_ms)
+        if self._first_answer_ms is not None and o.end_ms - self._first_answer_ms < config.early_ms:
+            needed *= config.early_factor
+        if self._run_voiced_ms >= needed:
+            voiced = self._run_voiced_ms
+            self._forget_run()
+            actions.append(Interrupt(start, o.end_ms, "continued" if continued else "barge_in"))
+            actions += self._open(start, o.end_ms, voiced, told=True)
+            assert self._turn is not None
+            self._turn.interrupted = not continued
+        return actions
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _track_run(self, o: Observation, voiced: bool, gap_ms: int) -> bool:
+        """Keep the stretch of speech that has not led to anything yet; whether there is one."""
+        if voiced:
+            if self._run_from_ms is None:
+                self._run_from_ms = o.end_ms - self._frame_ms
+                self._run_voiced_ms = 0
+            self._run_voiced_ms += self._frame_ms
+            self._run_last_ms = o.end_ms
+            return True
+        if self._run_from_ms is not None and o.end_ms - self._run_last_ms >= gap_ms:
+            self._forget_run()
+        return self._run_from_ms is not None
+
+    def _forget_run(self) -> None:
+        self._run_from_ms = None
+        self._run_voiced_ms = 0
+
+    def _open(self, start_ms: int, now_ms: int, voiced_ms: int, *, told: bool) -> list[Action]:
+        self.phase = "user"
+        last = self._run_last_ms if voiced_ms else now_ms
+        self._turn = _Turn(start_ms, max(start_ms, last), voiced_ms)
+        self._forget_run()
+        speech: list[Action] = [] if told else [SpeechStarted(start_ms)]
+        return [*speech, OpenTurn(max(0, start_ms - self.config.preroll_ms))]
+
+    def _end(self, turn: _Turn, now_ms: int, reason: Literal["silence", "released", "too_long"]) -> list[Action]:
+        self._turn = None
+        self.phase = "answer"
+        self._endpoint_ms = now_ms
+        self._forget_run()
+        return [
+            SpeechStopped(turn.last_voiced_ms),
+            Endpoint(turn.start_ms, turn.last_voiced_ms, now_ms, reason),
+        ]
+
+    def _dismiss(self, turn: _Turn, now_ms: int) -> list[Action]:
+        self._turn = None
+        self.phase = "idle"
+        self._forget_run()
+        return [SpeechStopped(turn.last_voiced_ms), Dismiss(now_ms)]
+
+    def _resume(self, turn: _Turn, now_ms: int) -> list[Action]:
+        self._turn = None
+        self.phase = "answer"
+        self._forget_run()
+        return [SpeechStopped(turn.last_voiced_ms), Resume(now_ms)]
