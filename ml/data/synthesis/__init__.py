@@ -6,7 +6,9 @@ by their arguments. They need the programs `festival` and `espeak-ng` (data maki
 
 from __future__ import annotations
 
+from ml.data.synthesis.g2p import phones_of
 from ml.data.synthesis.phones import CONSONANTS, NON_SPEECH, PHONE_ID, PHONES, VOWELS, TimedPhone
+from ml.data.synthesis.speech import speak
 from ml.data.synthesis.types import EMOTIONS, LIMITS, SAMPLE_RATE, VOICES, Controls, SpokenClip, SynthesisError
 
 __all__ = [
@@ -23,4 +25,6 @@ __all__ = [
     "SpokenClip",
     "SynthesisError",
     "TimedPhone",
+    "phones_of",
+    "speak",
 ]
