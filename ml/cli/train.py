@@ -40,6 +40,7 @@ def codec(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+    samples: Annotated[int, typer.Option(help="Held-out clips written as FLAC at each validation.")] = 3,
 ) -> None:
     """Train TeluCodec."""
     import torch
@@ -53,7 +54,8 @@ def codec(
     )
 
     from ml.train.codec import CodecTrainer, Stop
-    from ml.train.data import ClipBank, find_audio, split_of
+    from ml.train.data import ClipBank, find_audio, held_out_split
+    from ml.train.samples import write_codec_samples
 
     chosen = _configured(config, steps, set_ or [])
     if threads:
@@ -61,9 +63,8 @@ def codec(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     paths = find_audio(data)
-    held_out = find_audio(validation) if validation else [p for p in paths if split_of(p) == "validation"]
-    training = paths if validation else [p for p in paths if split_of(p) == "train"]
-    bank = ClipBank.load(training, cache)
+    training, held_out = (paths, find_audio(validation)) if validation else held_out_split(paths)
+    bank = ClipBank.load(training, cache, chosen.labelled)
     valid = ClipBank.load(held_out[:validation_clips], cache)
     trainer = CodecTrainer(chosen, run, device)
     resumed = trainer.resume() if resume else False
@@ -83,16 +84,18 @@ def codec(
         task = progress.add_task("training", total=chosen.steps, completed=trainer.step)
 
         def report(row: dict[str, Any]) -> None:
-            validated = [k for k in row if k.startswith(("snr_db_", "mel_distance"))]
+            validated = [k for k in row if k.startswith(("snr_db_", "mel_distance", "envelope_corr"))]
             if row["step"] % 10 == 0 or validated:
                 log.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
                 log.flush()
                 if writer is not None:
                     for key, value in row.items():
                         writer.add_scalar(key, value, row["step"])
+            if validated and samples:
+                write_codec_samples(run, trainer.averaged(), valid, row["step"], samples)
             if validated:
                 progress.console.print(f"step {row['step']}: " + ", ".join(f"{k} {row[k]:.2f}" for k in validated))
-            progress.update(task, completed=row["step"], description=f"SNR {-row['snr']:.1f} dB")
+            progress.update(task, completed=row["step"], description=f"loss {row['loss']:.3f}")
 
         reason = trainer.fit(bank, valid, report, Stop().listen(), max_minutes)
     typer.echo(f"{reason} at step {trainer.step}; best validation score {trainer.best:.2f}")

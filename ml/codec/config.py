@@ -90,7 +90,9 @@ class CodecConfig:
         if not self.encoder_dilations or not self.decoder_dilations:
             raise ConfigError("encoder_dilations and decoder_dilations need at least one unit each")
         if self.front not in ("patch", "spectral") or self.head not in ("overlap_add", "harmonic"):
-            raise ConfigError(f"front is patch or spectral, head overlap_add or harmonic; got {self.front}, {self.head}")
+            raise ConfigError(
+                f"front is patch or spectral, head overlap_add or harmonic; got {self.front}, {self.head}"
+            )
         if self.subframes < 1 or self.hop % self.subframes:
             raise ConfigError(f"subframes must divide hop: {self.subframes} does not divide {self.hop}")
         if not 0.0 <= self.quantizer_dropout <= 1.0:

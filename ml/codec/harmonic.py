@@ -133,7 +133,9 @@ class HarmonicSynthesis(Stateful):
         shaped = torch.fft.irfft((spectra * filters).sum(dim=2), n=N_FFT)
         shaped = functional.pad(shaped, (0, self.pieces * self.block - N_FFT))
         overlap = (
-            functional.pad(shaped, (0, 0, self.pieces - 1, 0)) if state is None else state.extend("head.overlap", shaped)
+            functional.pad(shaped, (0, 0, self.pieces - 1, 0))
+            if state is None
+            else state.extend("head.overlap", shaped)
         ).view(batch, -1, self.pieces, self.block)
         last = self.pieces - 1
         total = overlap[:, last:, 0]

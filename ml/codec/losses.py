@@ -39,7 +39,8 @@ def _window(n_fft: int) -> Tensor:
 def magnitudes(audio: Tensor, n_fft: int, hop: int) -> Tensor:
     """Magnitude STFT `[B, frames, n_fft // 2 + 1]`, Hann window, no centring."""
     frames = audio.unfold(-1, n_fft, hop) * _window(n_fft).to(audio.device)
-    return torch.fft.rfft(frames).abs()
+    spectrum = torch.view_as_real(torch.fft.rfft(frames))
+    return (spectrum.square().sum(-1) + 1e-12).sqrt()  # as abs(), whose backward is several times slower
 
 
 def mel_distance(
@@ -75,3 +76,29 @@ def band_error_ratio_db(
     error = magnitudes(estimate - target, n_fft, n_fft // 4).square() @ filters
     signal = magnitudes(target, n_fft, n_fft // 4).square() @ filters
     return 10.0 * torch.log10((error + 0.1 * floor) / (signal + floor)).mean()
+
+
+@functools.lru_cache(maxsize=4)
+def third_octave_bands(n_fft: int, sample_rate: int) -> Tensor:
+    """The 15 third-octave bands from 150 Hz of STOI, `[n_fft // 2 + 1, 15]` of zeros and ones."""
+    centres = 150.0 * 2.0 ** (torch.arange(15) / 3.0)
+    bins = torch.linspace(0.0, sample_rate / 2.0, n_fft // 2 + 1)[:, None]
+    return ((bins >= centres * 2.0 ** (-1 / 6)) & (bins < centres * 2.0 ** (1 / 6))).float()
+
+
+def envelope_correlation(estimate: Tensor, target: Tensor, sample_rate: int = 16_000, segment: int = 30) -> Tensor:
+    """Mean correlation of third-octave envelopes over 384 ms, the core of STOI (Taal et al. 2011), 1 at best.
+
+    Segments 40 dB below a row's loudest are left out, as STOI leaves out silence.
+    """
+    n_fft, hop = 512, 205  # 32 and 12.8 ms: STOI's 256 and 128 samples at 10 kHz, near enough
+    bands = third_octave_bands(n_fft, sample_rate).to(estimate.device)
+    a, b = (
+        (magnitudes(x, n_fft, hop).square() @ bands + 1e-8).sqrt().unfold(1, segment, segment // 3)
+        for x in (estimate, target)
+    )
+    energy = b.square().sum(dim=(2, 3))
+    kept = (energy > energy.amax(dim=1, keepdim=True) * 1e-4).float()
+    a, b = (x - x.mean(dim=-1, keepdim=True) for x in (a, b))
+    correlation = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-6)
+    return (correlation.mean(dim=-1) * kept).sum() / kept.sum().clamp(min=1.0)

@@ -120,8 +120,8 @@ class ResidualQuantizer(nn.Module):
             residual = residual - chosen
             commitment = commitment + ((flat - total).square() * live).mean()
             codes.append(index.view(batch, time))
-        quantized = total.view_as(x)
-        return Quantized(x + (quantized - x).detach(), torch.stack(codes, 1), commitment / self.n_quantizers, first.view_as(x))
+        through = x + (total.view_as(x) - x).detach()
+        return Quantized(through, torch.stack(codes, 1), commitment / self.n_quantizers, first.view_as(x))
 
     @torch.no_grad()
     def _update(self, level: int, residual: Tensor, index: Tensor, generator: torch.Generator | None) -> None:

@@ -21,7 +21,7 @@ MEL_BANDS = 80
 
 
 class SpectralFeatures(Stateful):
-    """Samples `[B, F, hop]` to log spectra `[B, F * subframes, features]`, causal, windows ending at the newest sample."""
+    """Samples `[B, F, hop]` to log spectra `[B, F * subframes, features]`, windows end at the newest sample."""
 
     mel_window: Tensor
     pitch_window: Tensor

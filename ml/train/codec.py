@@ -12,13 +12,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ml.codec.config import ConfigError
-from ml.codec.losses import band_error_ratio_db, error_ratio_db, mel_distance, stft_distance
-from ml.codec.model import TeluCodec
+from ml.codec.harmonic import PITCH_FLOOR
+from ml.codec.losses import band_error_ratio_db, envelope_correlation, error_ratio_db, mel_distance, stft_distance
+from ml.codec.model import CodecPass, TeluCodec
+from ml.data.synthesis.phones import PHONES
 from ml.train.adversary import Adversary
 from ml.train.checkpoints import (
     Checkpoint,
@@ -30,6 +33,7 @@ from ml.train.checkpoints import (
 )
 from ml.train.config import CodecTrainConfig
 from ml.train.data import ClipBank
+from ml.train.labels import UNKNOWN
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -59,18 +63,39 @@ def learning_rate(config: CodecTrainConfig, step: int) -> float:
 
 
 def measure(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: float = 5.0) -> dict[str, float]:
-    """SNR in dB per number of codebooks and mel distance, means over the first `seconds` of each clip of `bank`."""
-    totals = {f"snr_db_{n}": 0.0 for n in levels} | {"mel_distance": 0.0}
+    """SNR per number of codebooks, mel distance and envelope correlation, means over the first `seconds` of clips.
+
+    Before the codebooks have started the codec is measured without them.
+    """
+    totals = {f"snr_db_{n}": 0.0 for n in levels} | {"mel_distance": 0.0, "envelope_correlation": 0.0}
+    quantized = bool(codec.quantizer.ready)
     device = next(codec.parameters()).device
     with torch.inference_mode():
         for index in range(len(bank.lengths)):
             audio = torch.from_numpy(bank.clip(index)[: round(seconds * codec.config.sample_rate)])[None].to(device)
-            codes = codec.encode(audio)
+            audio = audio[:, : audio.shape[1] // codec.config.hop * codec.config.hop]
+            codes = codec.encode(audio) if quantized else None
             for n in levels:
-                decoded = codec.decode(codes, n)[:, : audio.shape[1]]
-                totals[f"snr_db_{n}"] -= float(error_ratio_db(decoded, audio, floor=1e-9))
-            totals["mel_distance"] += float(mel_distance(decoded, audio)) if audio.shape[1] >= 1024 else 0.0
+                if codes is not None:
+                    decoded = codec.decode(codes, n)[:, : audio.shape[1]]
+                else:
+                    passed = codec(torch.nn.functional.pad(audio, (0, codec.config.hop)), False).audio
+                    decoded = passed[:, codec.config.delay_samples :][:, : audio.shape[1]]
+                totals[f"snr_db_{n}"] -= float(error_ratio_db(decoded, audio[:, : decoded.shape[1]], floor=1e-9))
+            if audio.shape[1] >= 8_000:
+                audio = audio[:, : decoded.shape[1]]
+                totals["mel_distance"] += float(mel_distance(decoded, audio))
+                totals["envelope_correlation"] += float(envelope_correlation(decoded, audio))
     return {name: total / len(bank.lengths) for name, total in totals.items()}
+
+
+def pitch_error(made: CodecPass, pitch: Tensor | None) -> Tensor:
+    """Mean absolute error of the decoded pitch in octaves over moments whose pitch `[B, J]` (Hz) is known."""
+    if made.octaves is None or pitch is None:
+        raise ConfigError("loss.pitch needs a harmonic head and data loaded with labels")
+    voiced = (pitch > 0).float()
+    truth = torch.log2(pitch.clamp(min=PITCH_FLOOR) / PITCH_FLOOR)
+    return ((made.octaves - truth).abs() * voiced).sum() / voiced.sum().clamp(min=1.0)
 
 
 class CodecTrainer:
@@ -85,8 +110,11 @@ class CodecTrainer:
         self.codec = TeluCodec(config.codec).to(self.device)
         if config.init:
             self._start_from(Path(config.init))
+        # Reads phones at two moments of a frame off the first codebook; only training knows it.
+        self.phone_head = torch.nn.Linear(config.codec.code_dim, 2 * len(PHONES)).to(self.device)
+        self.trained = [*self.codec.parameters(), *(self.phone_head.parameters() if config.loss.phones else ())]
         self.optimizer = torch.optim.AdamW(
-            self.codec.parameters(), lr=config.learning_rate, betas=(0.85, 0.99), weight_decay=config.weight_decay
+            self.trained, lr=config.learning_rate, betas=(0.85, 0.99), weight_decay=config.weight_decay, fused=True
         )
         self.adversary = (
             Adversary(config.discriminators, config.discriminator_learning_rate, config.clip, self.device)
@@ -112,14 +140,17 @@ class CodecTrainer:
         config, weights = self.config, self.config.loss
         codec_config = config.codec
         samples = round(config.crop_seconds * codec_config.sample_rate)
-        audio = torch.from_numpy(bank.batch(config.batch, samples, config.seed, self.step)).to(self.device)
+        batch = bank.batch(config.batch, samples, config.seed, self.step)
+        audio = torch.from_numpy(batch.audio).to(self.device)
+        pitch = None if batch.pitch is None else torch.from_numpy(batch.pitch).to(self.device)
         generator = torch.Generator(self.device).manual_seed(config.seed * 1_000_003 + self.step)
         quantize = bool(self.codec.quantizer.ready)
         self.codec.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, self.step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
-            output, quantized, latents, octaves = self.codec(audio, quantize, generator)
+            made: CodecPass = self.codec(audio, quantize, generator, pitch)
+        output, quantized, latents, _ = made
         delay = codec_config.delay_samples
         estimate, target = output[:, delay:], audio[:, : samples - delay]
         terms = {"snr": error_ratio_db(estimate, target)}
@@ -129,6 +160,9 @@ class CodecTrainer:
             ("mel", weights.mel, lambda: mel_distance(estimate, target)),
             ("stft", weights.stft, lambda: stft_distance(estimate, target)),
             ("band", weights.band, lambda: band_error_ratio_db(estimate, target) / 10.0),
+            ("envelope", weights.envelope, lambda: 1.0 - envelope_correlation(estimate, target)),
+            ("pitch", weights.pitch, lambda: pitch_error(made, pitch)),
+            ("phones", weights.phones, lambda: self._phone_loss(made, batch.phones)),
         ):
             if weight:
                 terms[name] = term()
@@ -145,15 +179,27 @@ class CodecTrainer:
             loss = loss + 1e-3 * latents.square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.codec.parameters(), config.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
             decay = min(config.average_decay, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
-                for name, value in self.codec.named_parameters():
-                    self.average[name].lerp_(value, 1 - decay)
+                current = dict(self.codec.named_parameters())
+                torch._foreach_lerp_(list(self.average.values()), [current[n] for n in self.average], 1 - decay)
         terms |= {"loss": loss, "grad_norm": norm}
         return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _phone_loss(self, made: CodecPass, phones: np.ndarray | None) -> Tensor:
+        if phones is None:
+            raise ConfigError("loss.phones needs data loaded with labels")
+        subframes = self.config.codec.subframes
+        known = torch.from_numpy(phones).to(self.device).view(len(phones), -1, subframes)
+        wanted = known[:, :, [subframes // 4, 3 * subframes // 4]].reshape(-1)
+        if not bool((wanted >= 0).any()):
+            return made.latents.new_zeros(())
+        vectors = made.latents if made.quantized is None else made.quantized.first
+        logits = self.phone_head(vectors).view(-1, len(PHONES))
+        return torch.nn.functional.cross_entropy(logits, wanted, ignore_index=UNKNOWN, label_smoothing=0.05)
 
     @torch.no_grad()
     def start_codebooks(self, bank: ClipBank) -> None:
@@ -164,7 +210,8 @@ class CodecTrainer:
         vectors: list[Tensor] = []
         draw = 0
         while sum(len(v) for v in vectors) < wanted:
-            audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw)).to(self.device)
+            audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw).audio)
+            audio = audio.to(self.device)
             vectors.append(self.codec(audio, False).latents.reshape(-1, config.code_dim))
             draw += 1
         generator = torch.Generator(self.device).manual_seed(self.config.seed)
@@ -183,9 +230,11 @@ class CodecTrainer:
         model = self.averaged()
         n = self.config.codec.n_quantizers
         figures = measure(model, bank, tuple(sorted({max(1, n // 2), n})))
-        # SNR alone would prefer a model that leaves quiet bands noisy, which ears and PESQ do not forgive
-        score = figures[f"snr_db_{n}"] - 6.0 * figures["mel_distance"]
-        if score > self.best and bool(self.codec.quantizer.ready):
+        if self.config.codec.head == "harmonic":  # its phase is its own: no waveform to compare
+            score = 20.0 * figures["envelope_correlation"] - 2.0 * figures["mel_distance"]
+        else:  # SNR alone would prefer a model that leaves quiet bands noisy, which ears and PESQ do not forgive
+            score = figures[f"snr_db_{n}"] - 6.0 * figures["mel_distance"]
+        if score > self.best:
             self.best = score
             partial = self.run / "best.partial"
             save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial)
@@ -199,6 +248,7 @@ class CodecTrainer:
         """Write a resumable checkpoint."""
         tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.codec.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
+        tensors |= {f"phone_head.{k}": v for k, v in self.phone_head.state_dict().items()}
         tensors |= optimizer_tensors(self.optimizer)
         if self.adversary is not None:
             tensors |= self.adversary.tensors()
@@ -216,6 +266,9 @@ class CodecTrainer:
         self.codec.load_state_dict({k.removeprefix("model."): v for k, v in own.items()})
         for name in self.average:
             self.average[name].copy_(stored.tensors[f"average.{name}"])
+        head = {k.removeprefix("phone_head."): v for k, v in stored.tensors.items() if k.startswith("phone_head.")}
+        if head:
+            self.phone_head.load_state_dict(head)
         restore_optimizer(self.optimizer, stored.tensors)
         if self.adversary is not None:
             self.adversary.restore(stored.tensors)
@@ -233,6 +286,7 @@ class CodecTrainer:
         while self.step < self.config.steps:
             if self.step >= self.config.quantize_from and not bool(self.codec.quantizer.ready):
                 self.start_codebooks(bank)
+                self.best = -math.inf  # what was measured without codebooks is no rival
             terms = self.train_step(bank)
             self.step += 1
             now = time.monotonic()

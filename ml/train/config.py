@@ -24,6 +24,12 @@ class LossWeights:
     """Multi-scale STFT: spectral convergence and log magnitude."""
     band: float = 0.0
     """Error over signal in each mel band and moment, in units of 10 dB."""
+    envelope: float = 0.0
+    """One minus the correlation of third-octave envelopes over 384 ms, which is what STOI measures."""
+    pitch: float = 0.0
+    """Error of the decoded pitch where speech is voiced, in octaves (harmonic head)."""
+    phones: float = 0.0
+    """Cross-entropy of phones read off the first codebook alone (speech whose phones are known)."""
     commitment: float = 1.0
     """Scale of the quantizer's commitment term (already multiplied by the codec's own 0.25)."""
     adversarial: float = 0.0
@@ -86,10 +92,19 @@ class CodecTrainConfig:
             raise ConfigError(f"crop_seconds {self.crop_seconds} is not a whole number of {self.codec.hop}-sample hops")
         if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0:
             raise ConfigError("steps, batch and learning_rate must be positive")
+        if (self.loss.pitch or self.loss.phones) and self.codec.head != "harmonic":
+            raise ConfigError("loss.pitch and loss.phones belong to codecs with a harmonic head")
+        if self.labelled and self.codec.hop // self.codec.subframes != 160:
+            raise ConfigError("pitch and phone labels come every 160 samples; hop / subframes must be 160")
         if (self.loss.adversarial or self.loss.feature) and self.discriminators is None:
             raise ConfigError("loss.adversarial and loss.feature need discriminators")
         if self.discriminators and self.crop_seconds * self.codec.sample_rate < 2 * max(self.discriminators.n_ffts):
             raise ConfigError("crop_seconds is too short for the longest discriminator window")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether training needs pitch and phones beside audio."""
+        return bool(self.loss.pitch or self.loss.phones)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready mapping."""
@@ -149,6 +164,31 @@ RECIPES: dict[str, CodecTrainConfig] = {
         steps=100_000,
         batch=64,
         learning_rate=5e-4,
+    ),
+    # Without the quantizer first, then k-means: codebooks that start early at 2 kbps collapse (measured).
+    "dialogue": CodecTrainConfig(
+        name="dialogue",
+        codec=CodecConfig.named("dialogue"),
+        loss=LossWeights(snr=0.0, mel=1.0, envelope=2.0, pitch=2.0, phones=0.1),
+        steps=6_000,
+        batch=16,
+        crop_seconds=1.28,
+        learning_rate=1.5e-3,
+        final_learning_rate=2e-5,
+        quantize_from=2_000,
+        validate_every=250,
+    ),
+    "tiny-dialogue": CodecTrainConfig(
+        name="tiny-dialogue",
+        codec=CodecConfig.named("tiny-dialogue"),
+        loss=LossWeights(snr=0.0, mel=1.0, stft=0.3, envelope=1.0, pitch=2.0, phones=0.1),
+        steps=60,
+        batch=2,
+        crop_seconds=0.8,
+        warmup_steps=5,
+        quantize_from=20,
+        validate_every=30,
+        autocast=False,
     ),
     "tiny": CodecTrainConfig(
         name="tiny",

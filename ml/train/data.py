@@ -9,13 +9,16 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
 from ml.audio.io import SAMPLE_RATE, AudioError, read_audio
+from ml.train.labels import STEP, UNKNOWN, phones_of, pitch_of
 
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a", ".webm"}
 _SPEAKERS = (
@@ -39,6 +42,22 @@ def split_of(path: Path) -> str:
     return {0: "validation", 1: "test"}.get(bucket, "train")
 
 
+def held_out_split(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Training and validation clips: split by speaker, or every tenth clip where that leaves one side empty.
+
+    Raises AudioError when there are fewer than two clips.
+    """
+    if len(paths) < 2:
+        raise AudioError(f"{len(paths)} clip is too little to train on and to validate with; add recordings")
+    split = [split_of(path) for path in paths]
+    training = [path for path, part in zip(paths, split, strict=True) if part == "train"]
+    held_out = [path for path, part in zip(paths, split, strict=True) if part == "validation"]
+    if not training or not held_out:
+        held_out = paths[::10]
+        training = [path for path in paths if path not in set(held_out)]
+    return training, held_out
+
+
 def find_audio(folders: Iterable[Path]) -> list[Path]:
     """Audio files below `folders`, sorted. Raises AudioError when a folder is missing or holds none."""
     found: list[Path] = []
@@ -50,34 +69,62 @@ def find_audio(folders: Iterable[Path]) -> list[Path]:
     return found
 
 
+class Batch(NamedTuple):
+    """One training batch; pitch and phones every 10 ms, None without labels."""
+
+    audio: NDArray[np.float32]  # [rows, samples]
+    pitch: NDArray[np.float32] | None  # [rows, samples / 160] Hz, 0 unvoiced
+    phones: NDArray[np.int64] | None  # [rows, samples / 160] class ids, -1 unknown
+
+
 @dataclass(frozen=True)
 class ClipBank:
-    """Clips end to end in one int16 array."""
+    """Clips end to end in one int16 array, with labels every 10 ms if they were asked for."""
 
     samples: NDArray[np.int16]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    pitch: NDArray[np.float32] | None = None
+    phones: NDArray[np.int16] | None = None
 
     @classmethod
-    def load(cls, paths: list[Path], cache: Path | None = None) -> ClipBank:
+    def load(cls, paths: list[Path], cache: Path | None = None, labels: bool = False) -> ClipBank:
         """Decode `paths` to 16 kHz mono; with `cache` (a folder) a second load takes a moment."""
         key = hashlib.sha256("\n".join(f"{p.resolve()}:{p.stat().st_size}" for p in paths).encode()).hexdigest()[:16]
-        file = cache / f"clips-{key}.npz" if cache else None
+        file = cache / f"clips-{key}{'-labelled' if labels else ''}.npz" if cache else None
         if file and file.exists():
             with np.load(file, allow_pickle=False) as stored:
-                return cls(stored["samples"], stored["starts"], stored["lengths"])
-        clips = [
-            np.round(np.clip(read_audio(path), -1.0, 1.0) * 32767).astype(np.int16)
-            for path in track(paths, description="decoding clips", transient=True)
-        ]
+                return cls(*(stored[name] for name in _STORED[: 5 if labels else 3]))
+        clips, tracks, phones = [], [], []
+        for path in track(paths, description="decoding clips", transient=True):
+            audio = read_audio(path)
+            clips.append(np.round(np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16))
+            if labels:
+                tracks.append(pitch_of(audio))
+                phones.append(phones_of(path, len(audio)))
         lengths = np.array([len(clip) for clip in clips], dtype=np.int64)
-        bank = cls(np.concatenate(clips), np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        known = (np.concatenate(tracks), np.concatenate(phones)) if labels else (None, None)
+        bank = cls(np.concatenate(clips), starts, lengths, *known)
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
             partial = file.with_suffix(".partial.npz")
-            np.savez(partial, samples=bank.samples, starts=bank.starts, lengths=bank.lengths)
+            np.savez(partial, **{n: v for n in _STORED if (v := getattr(bank, n)) is not None})
             partial.replace(file)
         return bank
+
+    def __add__(self, other: ClipBank) -> ClipBank:
+        """Both banks as one."""
+        labels = [
+            None if a is None or b is None else np.concatenate([a, b])
+            for a, b in ((self.pitch, other.pitch), (self.phones, other.phones))
+        ]
+        return ClipBank(
+            np.concatenate([self.samples, other.samples]),
+            np.concatenate([self.starts, other.starts + len(self.samples)]),
+            np.concatenate([self.lengths, other.lengths]),
+            *labels,
+        )
 
     @property
     def hours(self) -> float:
@@ -88,18 +135,31 @@ class ClipBank:
         start = self.starts[index]
         return self.samples[start : start + self.lengths[index]].astype(np.float32) / 32768.0
 
-    def batch(self, rows: int, samples: int, seed: int, step: int) -> NDArray[np.float32]:
+    @cached_property
+    def label_starts(self) -> NDArray[np.int64]:
+        """Where each clip's labels begin."""
+        return np.concatenate([[0], np.cumsum(self.lengths // STEP + 1)[:-1]])
+
+    def batch(self, rows: int, samples: int, seed: int, step: int) -> Batch:
         """Crops `[rows, samples]`, clips weighted by length; gain, polarity, bandwidth and noise floor varied."""
         rng = np.random.default_rng((seed, step))
         chosen = rng.choice(len(self.lengths), size=rows, p=self.lengths / self.lengths.sum())
         out = np.zeros((rows, samples), np.float32)
+        pitch = None if self.pitch is None else np.zeros((rows, samples // STEP), np.float32)
+        phones = None if self.phones is None else np.full((rows, samples // STEP), UNKNOWN, np.int64)
         for row, index in enumerate(chosen):
             clip = self.clip(int(index))
-            if len(clip) > samples:
-                offset = int(rng.integers(0, len(clip) - samples))
-                out[row] = clip[offset : offset + samples]
-            else:
-                out[row, : len(clip)] = clip
+            offset = int(rng.integers(0, len(clip) - samples)) if len(clip) > samples else 0
+            if pitch is not None:
+                offset -= offset % STEP
+            cut = clip[offset : offset + samples]
+            out[row, : len(cut)] = cut
+            begin = int(self.label_starts[index]) + offset // STEP
+            count = len(cut) // STEP
+            if pitch is not None and self.pitch is not None:
+                pitch[row, :count] = self.pitch[begin : begin + count]
+            if phones is not None and self.phones is not None:
+                phones[row, :count] = self.phones[begin : begin + count]
         out = _varied(out, rng)
         level = np.sqrt(np.mean(out**2, axis=1, keepdims=True)) + 1e-4
         target = 10.0 ** (rng.uniform(-34.0, -14.0, size=(rows, 1)) / 20.0)
@@ -107,7 +167,10 @@ class ClipBank:
         out *= gain * rng.choice((-1.0, 1.0), size=(rows, 1))
         noisy = rng.random((rows, 1)) < 0.1
         out += noisy * rng.standard_normal(out.shape) * target * 10.0 ** (rng.uniform(-45.0, -25.0, (rows, 1)) / 20.0)
-        return out.astype(np.float32)
+        return Batch(out.astype(np.float32), pitch, phones)
+
+
+_STORED = ("samples", "starts", "lengths", "pitch", "phones")
 
 
 def _varied(crops: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

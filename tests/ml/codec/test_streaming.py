@@ -7,62 +7,61 @@ from hypothesis import strategies as st
 
 from ml.codec import CodecConfig, TeluCodec
 
-HOP = 80
 
-
-@pytest.fixture(scope="module")
-def codec() -> TeluCodec:
+@pytest.fixture(scope="module", params=["tiny", "tiny-dialogue"])
+def codec(request: pytest.FixtureRequest) -> TeluCodec:
     torch.manual_seed(1)
-    model = TeluCodec(CodecConfig.named("tiny"))
+    model = TeluCodec(CodecConfig.named(request.param))
     for name, parameter in model.named_parameters():  # biases start at zero, which would hide padding mistakes
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.1)
     return model.fold()
 
 
-def speech_like(rows: int, frames: int, seed: int) -> torch.Tensor:
+def speech_like(codec: TeluCodec, rows: int, frames: int, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, frames * HOP, generator=generator) * 0.1
+    return torch.randn(rows, frames * codec.config.hop, generator=generator) * 0.1
 
 
 @given(chunks=st.lists(st.integers(1, 7), min_size=1, max_size=12), seed=st.integers(0, 999))
 @settings(deadline=None, max_examples=40)
 def test_any_chunking_equals_offline(codec: TeluCodec, chunks: list[int], seed: int) -> None:
     frames = sum(chunks)
-    audio = speech_like(2, frames, seed)
+    audio = speech_like(codec, 2, frames, seed)
     with torch.inference_mode():
         offline_codes = codec.encode(audio)
         offline_audio = codec.decode(offline_codes)
         state = codec.streaming_state(2)
-        flush = torch.zeros(2, codec.config.delay_samples)
+        flush = torch.zeros(2, -(-codec.config.delay_samples // codec.config.hop) * codec.config.hop)
         codes, decoded = [], []
-        for part in (*torch.split(audio, [n * HOP for n in chunks], dim=1), flush):
+        for part in (*torch.split(audio, [n * codec.config.hop for n in chunks], dim=1), flush):
             codes.append(codec.encode_stream(part, state))
             decoded.append(codec.decode_stream(codes[-1], state))
     assert torch.equal(torch.cat(codes, 2), offline_codes)
-    assert torch.allclose(torch.cat(decoded, 1)[:, codec.config.delay_samples :], offline_audio, atol=1e-5)
+    streamed = torch.cat(decoded, 1)[:, codec.config.delay_samples :]
+    assert torch.allclose(streamed, offline_audio, atol=1e-5)
 
 
 @given(seed=st.integers(0, 999))
 @settings(deadline=None, max_examples=25)
 def test_rows_that_advance_at_random_equal_their_solo_run(codec: TeluCodec, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    rows, steps = 3, 12
-    audio = speech_like(rows, 4 * steps, seed)
+    rows, steps, hop = 3, 12, codec.config.hop
+    audio = speech_like(codec, rows, 4 * steps, seed)
     position = [0] * rows
     together: list[list[torch.Tensor]] = [[] for _ in range(rows)]
     with torch.inference_mode():
         state = codec.streaming_state(rows)
         for _ in range(steps):
             mask = torch.rand(rows, generator=generator) < 0.6
-            block = torch.stack([audio[row, p : p + 4 * HOP] for row, p in enumerate(position)])
+            block = torch.stack([audio[row, p : p + 4 * hop] for row, p in enumerate(position)])
             block[~mask] = 99.0  # whatever stands in an idle row must not leak anywhere
             codes = codec.encode_stream(block, state, mask)
             out = codec.decode_stream(codes, state, mask=mask)
             for row in range(rows):
                 if mask[row]:
                     together[row].append(out[row])
-                    position[row] += 4 * HOP
+                    position[row] += 4 * hop
         for row in range(rows):
             if not together[row]:
                 continue
@@ -72,7 +71,7 @@ def test_rows_that_advance_at_random_equal_their_solo_run(codec: TeluCodec, seed
 
 
 def test_reset_forgets_one_row_only(codec: TeluCodec) -> None:
-    first, second = speech_like(2, 8, 1), speech_like(2, 8, 2)
+    first, second = speech_like(codec, 2, 8, 1), speech_like(codec, 2, 8, 2)
     with torch.inference_mode():
         state = codec.streaming_state(2)
         codec.decode_stream(codec.encode_stream(first, state), state)
@@ -85,7 +84,7 @@ def test_reset_forgets_one_row_only(codec: TeluCodec) -> None:
 
 
 def test_gathered_rows_step_like_the_whole(codec: TeluCodec) -> None:
-    audio = speech_like(3, 4, 5)
+    audio = speech_like(codec, 3, 4, 5)
     rows = torch.tensor([2, 0])
     with torch.inference_mode():
         whole, parts = codec.streaming_state(3), codec.streaming_state(3)
@@ -98,7 +97,7 @@ def test_gathered_rows_step_like_the_whole(codec: TeluCodec) -> None:
 
 
 def test_quantizers_are_chosen_per_row(codec: TeluCodec) -> None:
-    audio = speech_like(1, 10, 3).expand(2, -1)
+    audio = speech_like(codec, 1, 10, 3).expand(2, -1)
     with torch.inference_mode():
         codes = codec.encode(audio)
         mixed = codec.decode(codes, torch.tensor([2, 8]))
@@ -109,12 +108,12 @@ def test_quantizers_are_chosen_per_row(codec: TeluCodec) -> None:
 
 
 def test_no_output_depends_on_later_input(codec: TeluCodec) -> None:
-    audio = speech_like(1, 20, 4)
+    audio = speech_like(codec, 1, 20, 4)
     changed = audio.clone()
-    changed[:, 10 * HOP :] += 0.3
+    changed[:, 10 * codec.config.hop :] += 0.3
     with torch.inference_mode():
         a, b = codec.reconstruct(audio), codec.reconstruct(changed)
-    safe = 10 * HOP - codec.config.delay_samples
+    safe = 10 * codec.config.hop - codec.config.delay_samples
     assert torch.equal(a[:, :safe], b[:, :safe])
     assert not torch.equal(a[:, safe:], b[:, safe:])
 
@@ -122,4 +121,4 @@ def test_no_output_depends_on_later_input(codec: TeluCodec) -> None:
 def test_step_mask_of_wrong_shape_is_refused(codec: TeluCodec) -> None:
     state = codec.streaming_state(2)
     with pytest.raises(ValueError, match=r"mask must be bool of shape \(2,\)"):
-        codec.encode_stream(torch.zeros(2, HOP), state, torch.ones(3, dtype=torch.bool))
+        codec.encode_stream(torch.zeros(2, codec.config.hop), state, torch.ones(3, dtype=torch.bool))
