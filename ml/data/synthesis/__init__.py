@@ -9,6 +9,7 @@ from __future__ import annotations
 from ml.data.synthesis.g2p import phones_of
 from ml.data.synthesis.phones import CONSONANTS, NON_SPEECH, PHONE_ID, PHONES, VOWELS, TimedPhone
 from ml.data.synthesis.speech import speak
+from ml.data.synthesis.talkers import Talker, ask, random_talker
 from ml.data.synthesis.types import EMOTIONS, LIMITS, SAMPLE_RATE, VOICES, Controls, SpokenClip, SynthesisError
 
 __all__ = [
@@ -24,7 +25,10 @@ __all__ = [
     "Controls",
     "SpokenClip",
     "SynthesisError",
+    "Talker",
     "TimedPhone",
+    "ask",
     "phones_of",
+    "random_talker",
     "speak",
 ]
