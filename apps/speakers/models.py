@@ -141,6 +141,7 @@ class VoiceBlend(models.Model):
     is_published = models.BooleanField(_("published"), default=False, help_text=_("Only published blends are offered."))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    history = HistoricalRecords(excluded_fields=["created_at", "updated_at"])
 
     class Meta:
         verbose_name = _("voice blend")
