@@ -9,6 +9,7 @@ from __future__ import annotations
 from ml.data.synthesis.g2p import phones_of
 from ml.data.synthesis.phones import CONSONANTS, NON_SPEECH, PHONE_ID, PHONES, VOWELS, TimedPhone
 from ml.data.synthesis.speech import speak
+from ml.data.synthesis.surroundings import vary
 from ml.data.synthesis.talkers import Talker, ask, random_talker
 from ml.data.synthesis.types import EMOTIONS, LIMITS, SAMPLE_RATE, VOICES, Controls, SpokenClip, SynthesisError
 
@@ -31,4 +32,5 @@ __all__ = [
     "phones_of",
     "random_talker",
     "speak",
+    "vary",
 ]
