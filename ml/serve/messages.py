@@ -1,4 +1,7 @@
-"""Messages of the inference protocol v1, as both sides see them. How they look on the wire: :mod:`ml.serve.wire`."""
+"""Messages of the inference protocol v1, as both sides see them. How they look on the wire: :mod:`ml.serve.encoding`.
+
+Those of a conversation (mode ``talk``) are in :mod:`ml.serve.talk_messages`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+
+from ml.serve.talk_messages import (
+    Answer,
+    Codes,
+    Endpoint,
+    Forget,
+    History,
+    Key,
+    Load,
+    Loaded,
+    LoadFailed,
+    TurnCodes,
+    TurnTaking,
+    Voice,
+)
 
 PROTOCOL_VERSION = 1
 SAMPLE_RATE = 16_000
@@ -15,7 +32,7 @@ FRAME_BYTES = 2 * FRAME_SAMPLES
 FRAME_MS = 20
 MAX_QUANTIZERS = 8
 
-Codes: TypeAlias = npt.NDArray[np.uint16]
+Mode: TypeAlias = Literal["reconstruct", "talk"]
 
 
 class WireError(ValueError):
@@ -31,22 +48,40 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Ask for a slot. ``preset`` names the codec preset, ``quantizers`` (1..8) how many levels are decoded."""
+    """Ask for a slot. ``preset`` names the codec preset, ``quantizers`` (1..8) how many levels are decoded.
+
+    A conversation (``mode`` talk) may bring its ``voice`` and how it takes turns; see :class:`Set`.
+    """
 
     type: ClassVar[str] = "open"
-    mode: Literal["reconstruct", "talk"] = "reconstruct"
+    mode: Mode = "reconstruct"
     preset: str = "hifi"
     quantizers: int = MAX_QUANTIZERS
     protocol: int = PROTOCOL_VERSION
+    voice: Voice | None = None
+    turn_taking: TurnTaking | None = None
+    endpoint_min_ms: int | None = None
+    endpoint_max_ms: int | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """Change a live session. A higher ``generation`` drops queued input of older ones."""
+    """Change a live session. A higher ``generation`` drops queued input of older ones.
+
+    In a conversation it stops the answer instead, unless ``heard_ms`` is given: then it only confirms an interruption
+    that the server told of, and says how much of that answer had been heard. ``voice`` and turn-taking apply from the
+    next answer on. The end-point bounds are ms of silence.
+    """
 
     type: ClassVar[str] = "set"
     quantizers: int | None = None
     generation: int | None = None
+    heard_ms: int | None = None
+    voice: Voice | None = None
+    turn_taking: TurnTaking | None = None
+    endpoint_min_ms: int | None = None
+    endpoint_max_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +196,10 @@ class Pong:
 class AudioDown:
     """Audio that came back through the codec, and its codes.
 
-    ``seq``, ``timestamp_ms`` and ``generation`` are those of the up frame that caused it. ``codes`` is uint16
-    [levels, frames]; ``pcm`` is PCM16LE of frames x hop samples. Times are microseconds in the server.
+    ``seq``, ``timestamp_ms`` and ``generation`` are those of the up frame that caused it. In a conversation ``seq``
+    counts the frames of the answer, ``timestamp_ms`` is the time within it, ``encode_us`` the model's step. ``codes``
+    is uint16 [levels, frames]; ``pcm`` is PCM16LE of frames x hop samples, in a conversation the first frame's is
+    shorter by the codec's delay. Times are microseconds in the server.
     """
 
     seq: int
@@ -195,6 +232,20 @@ class AudioDown:
         return hash((self.seq, self.timestamp_ms, self.generation, self.pcm))
 
 
-ClientMessage: TypeAlias = Open | Set | Ping | StatsRequest | Close | AudioUp
-ServerMessage: TypeAlias = Opened | Busy | Speech | Stats | Draining | Error | Pong | AudioDown
+ClientMessage: TypeAlias = Open | Set | Ping | StatsRequest | Close | AudioUp | Key | Forget | History | Load
+ServerMessage: TypeAlias = (
+    Opened
+    | Busy
+    | Speech
+    | Stats
+    | Draining
+    | Error
+    | Pong
+    | AudioDown
+    | Endpoint
+    | Answer
+    | TurnCodes
+    | Loaded
+    | LoadFailed
+)
 Message: TypeAlias = ClientMessage | ServerMessage

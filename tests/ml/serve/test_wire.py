@@ -25,14 +25,49 @@ def audio_down(draw: st.DrawFn) -> wire.AudioDown:
     return wire.AudioDown(*numbers, codes=np.array(codes, np.uint16).reshape(levels, frames), pcm=pcm)
 
 
+@st.composite
+def codes(draw: st.DrawFn, levels: int = 8) -> np.ndarray:
+    frames = draw(st.integers(0, 8))
+    values = draw(st.lists(st.integers(0, 1023), min_size=frames * levels, max_size=frames * levels))
+    return np.array(values, np.uint16).reshape(levels, frames)
+
+
+VOICE = st.builds(
+    wire.Voice,
+    speakers=st.dictionaries(st.text(max_size=8), st.floats(0, 1), max_size=4),
+    emotion=st.text(max_size=64),
+    intensity=st.floats(0, 1),
+    pitch_semitones=st.floats(-24, 24),
+    energy_db=st.floats(-24, 24),
+    rate=st.floats(0.25, 4),
+    accent=st.floats(0, 1),
+)
+TALK = {
+    "voice": st.none() | VOICE,
+    "turn_taking": st.none() | st.sampled_from(["stream", "turn", "push"]),
+    "endpoint_min_ms": st.none() | st.integers(1, 60_000),
+    "endpoint_max_ms": st.none() | st.integers(1, 60_000),
+}
 CLIENT = st.one_of(
     st.builds(
         wire.Open,
         mode=st.sampled_from(["reconstruct", "talk"]),
         preset=st.text(max_size=64),
         quantizers=st.integers(1, 8),
+        seed=st.none() | U32,
+        **TALK,
     ),
-    st.builds(wire.Set, quantizers=st.none() | st.integers(1, 8), generation=st.none() | U32),
+    st.builds(
+        wire.Set,
+        quantizers=st.none() | st.integers(1, 8),
+        generation=st.none() | U32,
+        heard_ms=st.none() | U32,
+        **TALK,
+    ),
+    st.builds(wire.Key, st.sampled_from(["press", "release"])),
+    st.just(wire.Forget()),
+    st.builds(wire.History, codes(), codes()),
+    st.builds(wire.Load, st.sampled_from(["codec", "s2s"]), *[st.text(max_size=64)] * 3),
     st.builds(wire.Ping, id=U32),
     st.just(wire.StatsRequest()),
     st.just(wire.Close()),
@@ -47,6 +82,18 @@ SERVER = st.one_of(
     st.builds(wire.Error, st.text(max_size=64), st.text(max_size=200)),
     st.builds(wire.Pong, U32),
     audio_down(),
+    st.builds(wire.Endpoint, U32, U32, U32, U32, st.text(max_size=64), FINITE),
+    st.builds(
+        wire.Answer,
+        U32,
+        st.sampled_from(["started", "ended", "interrupted", "resumed"]),
+        U32,
+        st.text(max_size=64),
+        st.dictionaries(st.text(max_size=8), FINITE, max_size=3),
+    ),
+    st.builds(wire.TurnCodes, U32, codes()),
+    st.builds(wire.Loaded, st.text(max_size=64), MODELS),
+    st.builds(wire.LoadFailed, st.text(max_size=64), st.text(max_size=64)),
 )
 
 
