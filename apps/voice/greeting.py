@@ -25,7 +25,7 @@ from apps.voice.protocol import (
     SessionConfig,
     Welcome,
 )
-from apps.voice.services import OpenedSession, session_open, session_resume
+from apps.voice.services import OpenedSession, session_open, session_resume, ticket_redeem
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Person:
     user: User | AnonymousUser
     guest_key: str
     session_key: str | None
+    api_token_id: int | None = None
 
     @property
     def user_id(self) -> int | None:
@@ -50,6 +51,7 @@ class Greeted:
     opened: OpenedSession
     link: InferenceLink
     resumed: bool
+    person: Person
 
     @property
     def session(self) -> VoiceSession:
@@ -79,6 +81,7 @@ def _person_of(scope: Any) -> Person:
         user=scope.get("user") or AnonymousUser(),
         guest_key=key,
         session_key=session.session_key if session is not None else None,
+        api_token_id=scope.get("api_token_id"),
     )
 
 
@@ -123,9 +126,9 @@ async def greet(hello: Hello, person: Person) -> Greeted:
             raise RuntimeError(
                 f"{link.address} works at {link.opened.sample_rate} Hz, {link.opened.frame_samples} samples"
             )
-        opened = await database_sync_to_async(_open)(hello, person)
+        opened, person = await database_sync_to_async(_open)(hello, person)
         session = opened.session
-        if hello.resume or session.quantizers != hello.quantizers:
+        if hello.resume or hello.ticket or session.quantizers != hello.quantizers:
             # A resumed session goes on as it was, whatever this hello would like.
             await link.set(quantizers=session.quantizers, generation=session.generation)
     except ServiceError as error:
@@ -134,13 +137,23 @@ async def greet(hello: Hello, person: Person) -> Greeted:
     except BaseException:
         await link.aclose()
         raise
-    return Greeted(opened, link, resumed=hello.resume is not None)
+    return Greeted(opened, link, resumed=hello.resume is not None, person=person)
 
 
-def _open(hello: Hello, person: Person) -> OpenedSession:
+def _open(hello: Hello, person: Person) -> tuple[OpenedSession, Person]:
+    """The session, and whom the socket now speaks for: a ticket's owner, who may have no cookie here."""
+    if hello.ticket is not None:
+        redeemed = ticket_redeem(ticket=hello.ticket)
+        owner = Person(
+            user=redeemed.session.owner or AnonymousUser(),
+            guest_key=redeemed.session.guest_key,
+            session_key=redeemed.login or None,
+            api_token_id=redeemed.api_token_id,
+        )
+        return redeemed.opened, owner
     if hello.resume is not None:
-        return session_resume(token=hello.resume, user=person.user, guest_key=person.guest_key)
-    return session_open(
+        return session_resume(token=hello.resume, user=person.user, guest_key=person.guest_key), person
+    opened = session_open(
         user=person.user,
         guest_key=person.guest_key,
         mode=hello.mode,
@@ -150,3 +163,4 @@ def _open(hello: Hello, person: Person) -> OpenedSession:
         quantizers=hello.quantizers,
         client=hello.client,
     )
+    return opened, person

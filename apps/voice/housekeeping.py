@@ -142,7 +142,10 @@ class Housekeeping:
     async def _renew(self) -> None:
         self._renewals += 1
         if self._renewals % RIGHTS_EVERY == 0 and not await database_sync_to_async(socket_allowed)(
-            session_key=self._person.session_key, user_id=self._person.user_id, guest_key=self._person.guest_key
+            session_key=self._person.session_key,
+            user_id=self._person.user_id,
+            guest_key=self._person.guest_key,
+            api_token_id=self._person.api_token_id,
         ):
             self._refuse(ProtocolFault(ErrorCode.LOGIN_REQUIRED, "this login has ended", "log in again"))
             return

@@ -273,7 +273,7 @@ class LiveSession:
         self._chores = Housekeeping(
             session=session,
             token=greeted.opened.resume_token,
-            person=self._person,
+            person=greeted.person,
             generation=lambda: self._pipeline.generation if self._pipeline else session.generation,
             apply=self._apply,
             offend=self._offend,

@@ -219,6 +219,30 @@ class VoicePreference(models.Model):
         return f"{self.owner or _('guest')}"
 
 
+class SessionTicket(models.Model):
+    """Opens one socket for one session within half a minute, for a client that has no cookie there.
+
+    Only the SHA-256 of the ticket is stored; redeeming deletes the row. ``login`` or ``api_token`` is what the ticket's
+    owner came with: the socket ends when that does.
+    """
+
+    session = models.ForeignKey(VoiceSession, on_delete=models.CASCADE, related_name="tickets")
+    digest = models.CharField(max_length=64, unique=True)
+    login = models.CharField(max_length=40, blank=True)
+    api_token = models.ForeignKey(
+        "accounts.ApiToken", null=True, blank=True, on_delete=models.CASCADE, related_name="tickets"
+    )
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("session ticket")
+        verbose_name_plural = _("session tickets")
+        ordering = ["expires_at"]
+
+    def __str__(self) -> str:
+        return str(self.session_id)
+
+
 class Turn(models.Model):
     """One stretch of speech, numbered within its session.
 

@@ -212,6 +212,7 @@ class Hello(_FromClient):
     quantizers: Quantizers = 8
     codecs: Annotated[list[Annotated[str, Field(max_length=32)]], Field(min_length=1, max_length=8)] = ["pcm16"]
     resume: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    ticket: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     client: Annotated[str, Field(max_length=200)] = ""
 
     @field_validator("codecs")

@@ -10,9 +10,12 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
+from apps.accounts.models import Scope
+from apps.accounts.selectors import token_still_usable
 from apps.speakers.selectors import emotions_published, speakers_published
 from apps.voice.models import Turn, VoiceSession
 
@@ -39,12 +42,17 @@ def session_get(*, session_id: UUID) -> VoiceSession | None:
     return VoiceSession.objects.select_related("speaker", "emotion").filter(pk=session_id).first()
 
 
-def socket_allowed(*, session_key: str | None, user_id: int | None, guest_key: str) -> bool:
+def socket_allowed(
+    *, session_key: str | None, user_id: int | None, guest_key: str, api_token_id: int | None = None
+) -> bool:
     """May a socket opened earlier stay open? Asked once a minute, since a log-out does not reach open sockets.
 
     A user's socket needs the user still active and still logged in in that Django session (the hash there covers the
-    password: changing it logs the others out). A guest's needs guests still allowed.
+    password: changing it logs the others out); one that a token opened needs the token, not revoked, not expired, with
+    the scope to talk. A guest's needs guests still allowed.
     """
+    if api_token_id is not None:
+        return token_still_usable(token_id=api_token_id, scope=Scope.CHAT, now=timezone.now())
     if user_id is None:
         return bool(settings.VOICE_ALLOW_GUESTS and guest_key)
     user = get_user_model().objects.filter(pk=user_id, is_active=True).first()

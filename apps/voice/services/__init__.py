@@ -19,11 +19,14 @@ from apps.voice.services.sessions import (
     session_suspend,
     sessions_reap,
 )
+from apps.voice.services.tickets import IssuedTicket, RedeemedTicket, session_reserve, ticket_issue, ticket_redeem
 from apps.voice.services.turns import TurnDraft, turn_record
 
 __all__ = [
     "Dials",
+    "IssuedTicket",
     "OpenedSession",
+    "RedeemedTicket",
     "ResumeExpired",
     "ServiceError",
     "TakenOver",
@@ -35,9 +38,12 @@ __all__ = [
     "session_interrupt",
     "session_open",
     "session_renew",
+    "session_reserve",
     "session_resume",
     "session_suspend",
     "sessions_reap",
+    "ticket_issue",
+    "ticket_redeem",
     "turn_mark",
     "turn_record",
     "turns_delete",

@@ -93,10 +93,22 @@ def session_resume(*, token: str, user: Person, guest_key: str) -> OpenedSession
     session = locked_sessions().filter(resume_hash=token_hash(token)).exclude(resume_hash="").first()
     if session is None or not _belongs(session, user, guest_key):
         raise ResumeExpired
-    now = timezone.now()
-    if _resume_deadline(session) <= now:
+    if _resume_deadline(session) <= timezone.now():
         raise ResumeExpired
-    fresh = new_token()
+    return _revive(session)
+
+
+@transaction.atomic
+def session_revive(*, session_id: UUID) -> OpenedSession:
+    """Go on with a session that the caller has proved to be its own. Raises ResumeExpired: it has ended."""
+    session = locked_session(session_id)
+    if session.status == Status.ENDED:
+        raise ResumeExpired
+    return _revive(session)
+
+
+def _revive(session: VoiceSession) -> OpenedSession:
+    now, fresh = timezone.now(), new_token()
     session.status = Status.LIVE
     session.resume_hash = token_hash(fresh)
     session.resume_until = None
