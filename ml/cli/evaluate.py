@@ -62,3 +62,31 @@ def codec(
     for label, rows in (("TeluCodec", result["codec"]), ("Opus", result["opus"])):
         for key, row in rows.items():
             typer.echo(f"{label:10s} {key:>3s}  " + "  ".join(f"{k} {v}" for k, v in row.items()))
+
+
+@app.command()
+def phones(
+    data: Annotated[Path, typer.Option(help="Folder of synthesised clips with phones beside them (JSON sidecars).")],
+    preset: Annotated[str, typer.Option(help="Codec preset.")] = "dialogue",
+    weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
+    level: Annotated[int, typer.Option(help="Codebook to read, 0 is the first.")] = 0,
+    limit: Annotated[int, typer.Option(help="Use at most this many clips.")] = 2_000,
+) -> None:
+    """Phone error rate from one codebook alone: a table of codes, counted on half of the clips."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from ml.codec.checkpoint import load_preset
+    from ml.evaluate.phones import evaluate_phones
+    from ml.train.data import find_audio
+
+    paths = [p for p in find_audio([data]) if p.with_suffix(".json").exists()][:limit]
+    console = Console(stderr=True)
+    result = evaluate_phones(
+        load_preset(preset, weights),
+        paths[::2],
+        paths[1::2],
+        level=level,
+        progress=lambda files: track(files, description="reading", console=console),
+    )
+    typer.echo(json.dumps(result))

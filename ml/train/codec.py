@@ -146,6 +146,9 @@ class CodecTrainer:
         generator = torch.Generator(self.device).manual_seed(config.seed * 1_000_003 + self.step)
         quantize = bool(self.codec.quantizer.ready)
         self.codec.train()
+        if config.decoder_only:
+            self.codec.encoder.requires_grad_(False)
+            self.codec.quantizer.eval()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, self.step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
@@ -179,7 +182,7 @@ class CodecTrainer:
             loss = loss + 1e-3 * latents.square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, config.clip)
+        norm = torch.nn.utils.clip_grad_norm_([p for p in self.trained if p.requires_grad], config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
             decay = min(config.average_decay, (1 + self.step) / (10 + self.step))

@@ -84,6 +84,8 @@ class CodecTrainConfig:
     """Resumable checkpoints kept."""
     seed: int = 0
     """Seed of initialisation, crops, augmentation and quantizer dropout."""
+    decoder_only: bool = False
+    """Encoder and codebooks stay as `init` has them: codes that were stored keep their meaning."""
     init: str = ""
     """Weights (safetensors) to start from instead of a random model."""
 
