@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from apps.voice.errors import ResumeExpired, ServiceError, TakenOver
 from apps.voice.services.configuration import Dials, Wishes, session_configure, session_forget, session_interrupt
-from apps.voice.services.marks import turn_mark, turns_delete, turns_mark
+from apps.voice.services.judgement import sessions_delete, turn_mark, turns_delete, turns_mark
+from apps.voice.services.preferences import preference_save
 from apps.voice.services.sessions import (
     OpenedSession,
     session_end,
@@ -32,6 +33,7 @@ __all__ = [
     "TakenOver",
     "TurnDraft",
     "Wishes",
+    "preference_save",
     "session_configure",
     "session_end",
     "session_forget",
@@ -41,6 +43,7 @@ __all__ = [
     "session_reserve",
     "session_resume",
     "session_suspend",
+    "sessions_delete",
     "sessions_reap",
     "ticket_issue",
     "ticket_redeem",

@@ -1,4 +1,4 @@
-"""An operator's judgement of turns, and their removal."""
+"""What operators do with what was recorded: judge it, remove it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.voice.errors import ServiceError
-from apps.voice.models import Turn
+from apps.voice.models import Turn, VoiceSession
 from apps.voice.services.rows import words
+from apps.voice.services.sessions import session_end
 
 DELETE_BATCH = 500
 
@@ -58,4 +59,14 @@ def turns_delete(*, turn_ids: Iterable[UUID]) -> int:
     for start in range(0, len(ids), DELETE_BATCH):
         with transaction.atomic():
             deleted += Turn.objects.filter(pk__in=ids[start : start + DELETE_BATCH]).delete()[1].get("voice.Turn", 0)
+    return deleted
+
+
+def sessions_delete(*, session_ids: Iterable[UUID]) -> int:
+    """End sessions that still run, then delete them with their turns and recordings. Returns how many there were."""
+    deleted = 0
+    for session_id in session_ids:
+        with transaction.atomic():
+            session_end(session_id=session_id, reason="deleted")
+            deleted += VoiceSession.objects.filter(pk=session_id).delete()[1].get("voice.VoiceSession", 0)
     return deleted
