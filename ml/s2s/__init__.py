@@ -1,0 +1,7 @@
+"""The speech-to-speech model: question codes in, answer codes out, no text in between."""
+
+from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch, S2SOutput
+from ml.s2s.config import S2SConfig, S2SConfigError
+from ml.s2s.model import S2SModel
+
+__all__ = ["UNKNOWN", "Conditions", "Past", "S2SBatch", "S2SConfig", "S2SConfigError", "S2SModel", "S2SOutput"]

@@ -1,0 +1,165 @@
+"""The decoder: a causal Transformer over answer frames that looks at the question, its summary and the memory.
+
+A block runs self- and cross-attention side by side on one normed input (one product makes all queries, keys and
+values), then the feed-forward layer; both norms are modulated by the answer's conditions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ml.s2s.codebooks import Codebooks
+from ml.s2s.config import S2SConfig
+from ml.s2s.layers import FeedForward, attend, heads, merge, rotary, rotate
+
+
+@dataclass
+class Caches:
+    """Keys and values of all rows, `[rows, layers, heads, positions, dim]`: a ring for the answer's own frames, and
+    what the decoder looks at, from position 0 on. `heard` and `seen` are the filled lengths, on the host.
+    """
+
+    keys: Tensor
+    values: Tensor
+    cross_keys: Tensor
+    cross_values: Tensor
+
+    def attend(self, layer: int, q: Tensor, cross_q: Tensor, rows: list[int], filled: list[int], there: list[int]) -> Tensor:
+        """One query `[n, heads, 1, dim]` of each of `rows` over its ring and over its memory: `[n, 1, 2 width]`.
+
+        Row by row on views: each has its own length, nothing is copied or masked, and a row's result cannot depend
+        on the others.
+        """
+        out = []
+        for i, row in enumerate(rows):
+            n, m = filled[i], there[i]
+            own = attend(q[i : i + 1], self.keys[row : row + 1, layer, :, :n], self.values[row : row + 1, layer, :, :n])
+            other = attend(
+                cross_q[i : i + 1],
+                self.cross_keys[row : row + 1, layer, :, :m],
+                self.cross_values[row : row + 1, layer, :, :m],
+            )
+            out.append(torch.cat([own.flatten(1), other.flatten(1)], dim=1))
+        return torch.stack(out)
+
+
+class DecoderBlock(nn.Module):
+    """Self-attention beside cross-attention, then feed-forward; pre-norm with AdaLN."""
+
+    def __init__(self, config: S2SConfig) -> None:
+        super().__init__()
+        width = config.decoder_width
+        self.n_heads = config.decoder_heads
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.enter = nn.Linear(width, 4 * width)  # query, key, value, query of the cross-attention
+        self.out = nn.Linear(2 * width, width)
+        self.think_norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.think = FeedForward(width, config.decoder_ffn * width)
+
+    def split(self, x: Tensor, scale: Tensor, shift: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+        """Turned query and key, value and cross query, `[B, heads, T, dim]` each."""
+        batch, time, width = x.shape
+        parts = self.enter(torch.addcmul(shift, self.norm(x), scale)).view(batch, time, 4, self.n_heads, -1)
+        turned = rotate(parts[:, :, :2], cos.to(parts.dtype), sin.to(parts.dtype))
+        q, k = turned.permute(2, 0, 3, 1, 4).unbind(0)
+        v, cross = parts[:, :, 2:].permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v, cross
+
+    def finish(self, x: Tensor, attended: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Residuals of both halves; `attended` `[B, T, 2 width]`."""
+        x = x + self.out(attended)
+        return x + self.think(torch.addcmul(shift, self.think_norm(x), scale))
+
+    def forward(
+        self, x: Tensor, modulation: Tensor, rotation: tuple[Tensor, Tensor], k: Tensor, v: Tensor, there: Tensor,
+        window: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """Whole sequences `[B, T, C]`; `modulation` `[B, 4, C]`, cross keys and values `[B, heads, N, dim]`."""
+        scale, shift, think_scale, think_shift = modulation[:, :, None].unbind(1)
+        own_q, own_k, own_v, cross_q = self.split(x, 1.0 + scale, shift, *rotation)
+        own = attend(own_q, own_k, own_v, window, causal=window is None)
+        other = attend(cross_q, k, v, there)
+        return self.finish(x, torch.cat([merge(own), merge(other)], dim=2), 1.0 + think_scale, think_shift)
+
+
+class Decoder(nn.Module):
+    """Answer frames so far to hidden vectors `[B, T, decoder_width]`, each of which predicts the next frame."""
+
+    def __init__(self, config: S2SConfig) -> None:
+        super().__init__()
+        width = config.decoder_width
+        self.config = config
+        self.enter = nn.Linear(2 * config.code_dim, width)
+        self.first = nn.Embedding(config.codebook_size, width)
+        self.start = nn.Parameter(torch.randn(width) * 0.5)
+        self.masked = nn.Parameter(torch.randn(width) * 0.1)
+        nn.init.normal_(self.first.weight, std=0.5)
+        self.cross = nn.Linear(config.encoder_width, config.decoder_layers * 2 * width)
+        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.decoder_layers))
+        self.norm = nn.LayerNorm(width)
+        self.checkpointing = False
+
+    def embed(self, features: Tensor, first: Tensor) -> Tensor:
+        """Input vectors of frames: their features `[B, T, 2 code_dim]` and codes of level 0 `[B, T]`."""
+        return self.enter(features).float() + self.first(first)
+
+    def look_at(self, memory: Tensor) -> Tensor:
+        """Cross keys and values of memory vectors `[B, N, encoder_width]`: `[layers, 2, B, heads, N, dim]`."""
+        config = self.config
+        parts = self.cross(memory).unflatten(2, (config.decoder_layers, 2, config.decoder_heads, -1))
+        return parts.permute(2, 3, 0, 4, 1, 5)
+
+    def forward(
+        self,
+        books: Codebooks,
+        answer: Tensor,
+        modulation: Tensor,
+        memory: Tensor,
+        there: Tensor,
+        keep: Tensor | None = None,
+    ) -> Tensor:
+        """Teacher forcing: answer codes int64 `[B, levels, T]` to hidden vectors `[B, T + 1, C]`.
+
+        `modulation` `[B, layers, 4, C]`; `memory` `[B, N, encoder_width]` with `there` bool `[B, N]`; `keep` bool
+        `[B, T]` hides frames from the input.
+        """
+        config, (rows, _, time) = self.config, answer.shape
+        x = self.embed(books.features(answer), answer[:, 0])
+        if keep is not None:
+            x = torch.where(keep[:, :, None], x, self.masked)
+        x = torch.cat([self.start.expand(rows, 1, -1), x], dim=1)
+        at = torch.arange(time + 1, device=answer.device)
+        rotation = rotary(at[:, None, None], config.decoder_width // config.decoder_heads)
+        distance = at[:, None] - at
+        window = (distance >= 0) & (distance < config.window) if time + 1 > config.window else None
+        cross = self.look_at(memory)
+        mask = there[:, None, None]
+        for i, block in enumerate(self.blocks):
+            inputs = (x, modulation[:, i], rotation, cross[i, 0], cross[i, 1], mask, window)
+            x = checkpoint(block, *inputs, use_reentrant=False) if self.checkpointing and self.training else block(*inputs)
+        return self.norm(x)
+
+    def step(
+        self, x: Tensor, modulation: Tensor, caches: Caches, rows: list[int], at: list[int], there: list[int]
+    ) -> Tensor:
+        """One frame of each of n rows: inputs `[n, C]` at positions `at` to hidden vectors `[n, C]`; fills caches."""
+        config = self.config
+        positions = torch.tensor(at, device=x.device)
+        rotation = rotary(positions[:, None, None, None], config.decoder_width // config.decoder_heads)
+        slots = positions % config.window
+        index = torch.tensor(rows, device=x.device)
+        filled = [min(position + 1, config.window) for position in at]
+        x = x[:, None]
+        for layer, block in enumerate(self.blocks):
+            assert isinstance(block, DecoderBlock)
+            scale, shift, think_scale, think_shift = modulation[:, layer, :, None].unbind(1)
+            q, k, v, cross_q = block.split(x, scale, shift, *rotation)
+            caches.keys[index, layer, :, slots] = k[:, :, 0]
+            caches.values[index, layer, :, slots] = v[:, :, 0]
+            attended = caches.attend(layer, q, cross_q, rows, filled, there)
+            x = block.finish(x, attended[:, None], think_scale, think_shift)
+        return self.norm(x)[:, 0]

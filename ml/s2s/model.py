@@ -1,0 +1,147 @@
+"""S2SModel: question codes in, answer codes out, in a chosen voice and emotion, with a memory of earlier turns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ml.s2s.batch import Conditions, Past, S2SBatch, S2SOutput
+from ml.s2s.codebooks import Codebooks
+from ml.s2s.config import S2SConfig
+from ml.s2s.decoder import Decoder
+from ml.s2s.depth import DepthHead
+from ml.s2s.encoder import Encoder
+from ml.s2s.memory import Memory, Reader
+from ml.s2s.style import Style
+
+TRAINING_ONLY = ("intent_head.", "phone_head.")
+
+
+class Understood(NamedTuple):
+    """What the model made of B questions and of what it remembers."""
+
+    summary: Tensor  # [B, S, C], the question alone
+    fused: Tensor  # [B, S, C], having seen the memory
+    plan_logits: Tensor | None  # [B, n_plans]
+
+
+class S2SModel(nn.Module):
+    """Speech-to-speech model of one `S2SConfig`."""
+
+    def __init__(self, config: S2SConfig) -> None:
+        super().__init__()
+        width = config.encoder_width
+        self.config = config
+        self.codec_sha256 = ""  # of the codec whose codes it speaks; part of the card
+        self.books = Codebooks(config)
+        self.encoder = Encoder(config)
+        self.reader = Reader(config)
+        self.memory = Memory(config)
+        self.style = Style(config)
+        self.plan_slot = nn.Linear(config.condition_width, width)
+        self.decoder = Decoder(config)
+        self.depth = DepthHead(config)
+        slots = config.summary_slots * width
+        self.plan_head = (
+            nn.Sequential(nn.Linear(slots, width), nn.SiLU(), nn.Linear(width, config.n_plans))
+            if config.n_plans
+            else None
+        )
+        self.intent_head = nn.Linear(slots, config.n_intents) if config.n_intents else None
+        self.phone_head = nn.Linear(config.decoder_width, config.n_phones)
+
+    def use_codebooks(self, codebooks: Tensor, sha256: str) -> None:
+        """Bind the model to a codec: its codebooks `[levels, size, code_dim]` and the sha256 of its weights."""
+        self.books.fill(codebooks)
+        self.codec_sha256 = sha256
+
+    def checkpoint_activations(self, on: bool = True) -> None:
+        """Recompute the blocks' activations in the backward pass: less memory for a third more time."""
+        self.encoder.checkpointing = self.decoder.checkpointing = on
+
+    # -- training ----------------------------------------------------------------------------------------
+
+    def forward(self, batch: S2SBatch) -> S2SOutput:
+        """Teacher-forced logits of a padded batch; see `S2SOutput` for shapes."""
+        config = self.config
+        conditions = batch.conditions
+        if batch.unconditional is not None:
+            conditions = conditions.hide(batch.unconditional)
+        vectors, ctc = self.encoder(
+            self.books,
+            batch.question,
+            batch.question_frames,
+            levels=batch.question_levels,
+            keep=batch.question_keep,
+            noise=batch.question_noise,
+        )
+        newest = torch.arange(batch.question.shape[2], device=vectors.device) - batch.question_frames[:, None]
+        there = (newest < 0) & (newest >= -config.question_frames)
+        memory, remembered = self._recall(batch.rows, batch.past, vectors)
+        understood = self.understand(vectors, there, memory, remembered)
+        plan = batch.plan if batch.plan is not None else batch.question_frames.new_full((batch.rows,), -1)
+        plan = torch.where(plan < 0, config.n_plans, plan)
+        hidden = self.decoder(
+            self.books,
+            batch.answer,
+            self.style(conditions, plan),
+            *self.sights(understood, plan, vectors, there, memory, remembered),
+            keep=batch.answer_keep,
+        )
+        frames = hidden[:, :-1].reshape(-1, hidden.shape[2])
+        codes = batch.answer.transpose(1, 2).reshape(-1, config.levels)
+        if batch.depth_frames is not None:
+            frames, codes = frames[batch.depth_frames], codes[batch.depth_frames]
+        return S2SOutput(
+            first=self.depth.first_logits(hidden),
+            deeper=self.depth.deeper_logits(self.books, frames, codes),
+            ctc=ctc,
+            phones=self.phone_head(hidden),
+            intent=None if self.intent_head is None else self.intent_head(understood.summary.flatten(1)),
+            plan=understood.plan_logits,
+        )
+
+    def understand(self, vectors: Tensor, there: Tensor, memory: Tensor, remembered: Tensor) -> Understood:
+        """Summary of questions `[B, T, C]` (where `there`), fused with the memory `[B, N, C]` (where `remembered`)."""
+        summary = self.reader(vectors, there)
+        fused = self.memory(summary, memory, remembered)
+        return Understood(summary, fused, None if self.plan_head is None else self.plan_head(fused.flatten(1)))
+
+    def sights(
+        self, understood: Understood, plan: Tensor, vectors: Tensor, there: Tensor, memory: Tensor, remembered: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Everything that the decoder looks at, `[B, 1 + S + N + T, C]`, and which of it there is (bool)."""
+        told = self.plan_slot(self.style.plans(plan))[:, None]
+        always = there.new_ones(there.shape[0], 1 + understood.fused.shape[1])
+        return (
+            torch.cat([told.to(vectors.dtype), understood.fused, memory, vectors], dim=1),
+            torch.cat([always, remembered, there], dim=1),
+        )
+
+    def summarize(self, codes: Tensor, frames: Tensor) -> Tensor:
+        """Summary `[N, S, C]` of whole clips, codes int64 `[N, levels, T]` with `frames` [N] each."""
+        vectors, _ = self.encoder(self.books, codes, frames)
+        newest = torch.arange(codes.shape[2], device=codes.device) - frames[:, None]
+        return self.reader(vectors, (newest < 0) & (newest >= -self.config.question_frames))
+
+    def _recall(self, rows: int, past: Past | None, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory vectors `[B, N, C]` and which of them there are; N is 0 when no row remembers anything."""
+        config = self.config
+        if past is None or not len(past.row):
+            return like.new_zeros(rows, 0, like.shape[2]), torch.zeros(rows, 0, dtype=torch.bool, device=like.device)
+        longest = max(past.question.shape[2], past.answer.shape[2])
+        clips = torch.cat([functional.pad(c, (0, longest - c.shape[2])) for c in (past.question, past.answer)])
+        frames = torch.cat([past.question_frames, past.answer_frames])
+        summaries = self.summarize(clips, frames)
+        row, turn = past.row.repeat(2), past.age.repeat(2) - 1
+        side = torch.arange(2, device=row.device).repeat_interleave(len(past.row))
+        turns = int(past.age.max())
+        shape = (rows, config.memory_turns, 2, config.summary_slots, config.encoder_width)
+        memory = summaries.new_zeros(shape).index_put((row, turn, side), summaries)
+        there = torch.zeros(shape[:4], dtype=torch.bool, device=row.device)
+        there = there.index_put((row, turn, side), (frames > 0)[:, None].expand(-1, config.summary_slots))
+        size = turns * 2 * config.summary_slots
+        return self.memory.marked(memory)[:, :size], there.flatten(1)[:, :size]
