@@ -153,6 +153,7 @@ class Job(models.Model):
     pid = models.PositiveIntegerField(_("process"), null=True, blank=True)
     cancel_requested = models.BooleanField(_("asked to stop"), default=False)
     step = models.PositiveBigIntegerField(_("step"), default=0)
+    start_step = models.PositiveBigIntegerField(_("step at the last start"), default=0)
     total = models.PositiveBigIntegerField(_("steps"), default=0)
     progress = models.FloatField(
         _("progress"), default=0.0, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)]

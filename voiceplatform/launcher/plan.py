@@ -68,7 +68,9 @@ def make_plan(env: Env) -> LaunchPlan:
             "--schedule",
             str(env.var_dir / "celery" / "beat-schedule"),
         ),
-        *("--queues", "cpu,io", "--concurrency", "1", "--loglevel", "WARNING"),
+        # Threads: a job is a process of its own and its supervisor only waits, so that a training of hours must not
+        # hold the one slot that the reaper and the heartbeats need.
+        *("--queues", ",".join(env.queues), "--pool", "threads", "--concurrency", "8", "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ready=lambda: True,
         grace_s=10.0,

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",  # its templates, for the renderer below
 ]
 
 MIDDLEWARE = [
@@ -144,6 +145,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "clear logins": {"task": "voice.clear_logins", "schedule": 24 * 3600, "options": {"queue": "io", "expires": 3600}},
     "clear kept answers": {"task": "accounts.clear", "schedule": 3600, "options": {"queue": "io", "expires": 3600}},
     "reap sessions": {"task": "voice.reap", "schedule": 15, "options": {"queue": "io", "expires": 15}},
+    "reap jobs": {"task": "training.reap", "schedule": 10, "options": {"queue": "io", "expires": 10}},
+    "training files": {
+        "task": "training.retention",
+        "schedule": 24 * 3600,
+        "options": {"queue": "io", "expires": 3600},
+    },
     **{
         f"heartbeat {queue}": {
             "task": "training.heartbeat",
@@ -191,8 +198,12 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- admin ---------------------------------------------------------------------------------------------------------
 
 UNFOLD = unfold.UNFOLD
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # form fields may bring templates of the project
 IMPORT_EXPORT_USE_TRANSACTIONS = True
-SIMPLE_HISTORY_REVERT_DISABLED = False
+# Between "preview" and "confirm" another process may answer: the file waits in the storage that all share.
+IMPORT_EXPORT_TMP_STORAGE_CLASS = "import_export.tmp_storages.MediaStorage"
+IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
+IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "change"
 
 # --- security headers ----------------------------------------------------------------------------------------------
 

@@ -1,19 +1,22 @@
-"""Writes of model versions and worker heartbeats."""
+"""Registering model versions: shipped with the product, or made by a job here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from apps.training.models import ModelVersion, WorkerHeartbeat
+from apps.training.models import Job, ModelVersion
+from apps.training.paths import models_dir
+from apps.voice.errors import ServiceError
 
 Stage = ModelVersion.Stage
 
@@ -80,6 +83,79 @@ def _kind_and_preset(weights: Path, card: Mapping[str, Any]) -> tuple[str, str]:
     return str(card.get("kind") or kind), str(card.get("preset") or config.get("preset") or preset)
 
 
+def versions_register_export(*, job: Job, folder: Path) -> list[ModelVersion]:
+    """Take weights that an export job wrote (each beside its card) among the models, staged. Known ones are left alone.
+
+    Raises:
+        ServiceError: bad_weights, when weights and card do not belong together; nothing is registered then.
+        OSError: the files cannot be moved.
+    """
+    registered = []
+    try:
+        found = [(path, _read_card(path)) for path in sorted(folder.glob("*.json"))]
+        if not found:
+            raise WeightsError(f"nothing was exported to {folder.name}")
+        for path, card in found:
+            weights = path.with_suffix(".safetensors")
+            check_weights(weights, str(card["sha256"]))
+            kind, preset = _kind_and_preset(weights, card)
+            known = ModelVersion.objects.filter(sha256=card["sha256"]).first()
+            registered.append(known or _adopt(job, weights, card, kind, preset))
+    except WeightsError as error:
+        raise ServiceError("bad_weights", str(error), _("export the run again")) from None
+    except ValidationError as error:
+        raise ServiceError("bad_weights", " ".join(error.messages), _("export the run again")) from None
+    return registered
+
+
+def _adopt(job: Job, weights: Path, card: dict[str, Any], kind: str, preset: str) -> ModelVersion:
+    name = f"{kind}-{preset}-{card['sha256'][:12]}"
+    home, partial = models_dir() / name, models_dir() / f".{name}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for source in (weights, weights.with_suffix(".json")):
+        shutil.copyfile(source, partial / source.name)
+    shutil.rmtree(home, ignore_errors=True)
+    os.replace(partial, home)
+    run = job.parent
+    started_from = str(run.config.get("init_sha256") or "") if run is not None else ""
+    row = ModelVersion(
+        kind=kind,
+        preset=preset,
+        version=str(card.get("version") or card["sha256"][:12])[:40],
+        file=f"{name}/{weights.name}",
+        sha256=card["sha256"],
+        card=card,
+        metrics=dict(run.metrics) if run is not None else {},
+        job=run,
+        parent=ModelVersion.objects.filter(sha256=started_from).first() if started_from else None,
+    )
+    row.full_clean()
+    row.save()
+    return row
+
+
+def check_weights(weights: Path, sha256: str) -> None:
+    """Raise WeightsError unless the file is there and is what its row or card says."""
+    try:
+        with weights.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{weights.name} cannot be read ({error.strerror})") from None
+    if found != sha256:
+        raise WeightsError(f"{weights.name} is not what its sha256 says")
+
+
+@transaction.atomic
+def model_version_note_metrics(*, version_id: int, name: str, figures: Mapping[str, Any]) -> ModelVersion:
+    """Keep what an evaluation measured, under the name of what it was measured on."""
+    row = ModelVersion.objects.select_for_update(of=("self",)).get(pk=version_id)
+    row.metrics = {**row.metrics, name: dict(figures)}
+    row.full_clean()
+    row.save()
+    return row
+
+
 @transaction.atomic
 def model_version_register(
     *, kind: str, preset: str, version: str, file: str, sha256: str, card: dict[str, Any]
@@ -97,11 +173,3 @@ def model_version_register(
     model_version.full_clean()
     model_version.save()
     return model_version
-
-
-@transaction.atomic
-def heartbeat_record(*, queue: str, worker: str, now: datetime | None = None) -> None:
-    """Note that a worker of `queue` finished a heartbeat task."""
-    WorkerHeartbeat.objects.update_or_create(
-        queue=queue, defaults={"worker": worker[:200], "beat_at": now or timezone.now()}
-    )

@@ -1,0 +1,136 @@
+"""Which weights people talk to: promote, roll back. The row, the files for the next start, and the servers that run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.training.kinds import version_path
+from apps.training.models import ModelVersion
+from apps.training.paths import production_dir
+from apps.training.services.versions import WeightsError, check_weights
+from apps.voice.errors import ServiceError
+
+logger = logging.getLogger(__name__)
+
+Stage = ModelVersion.Stage
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAnswer:
+    """What one inference server made of the new weights."""
+
+    address: str
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The version in production now, the one it took the place of, and what the servers said."""
+
+    version: ModelVersion
+    before: ModelVersion | None
+    servers: tuple[ServerAnswer, ...] = ()
+
+
+def version_promote(*, version_id: int) -> Promotion:
+    """Put a version into production and load it into every running inference server; conversations go on.
+
+    The weights are checked against their sha256 first. When a server refuses them, those that took them get the former
+    ones back and nothing is promoted.
+
+    Raises:
+        ServiceError: unknown_version, bad_weights, refused.
+    """
+    version = ModelVersion.objects.filter(pk=version_id).first()
+    if version is None:
+        raise ServiceError("unknown_version", _("there is no such model version"), _("look at the list of models"))
+    path = version_path(version)
+    try:
+        check_weights(path, version.sha256)
+    except WeightsError as error:
+        raise ServiceError("bad_weights", str(error), _("restore the file, or export the run again")) from None
+    before = ModelVersion.objects.filter(kind=version.kind, preset=version.preset, stage=Stage.PRODUCTION).first()
+    answers = load_into_servers(version, path)
+    refused = [answer for answer in answers if not answer.ok]
+    if refused:
+        if before is not None and any(answer.ok for answer in answers):
+            load_into_servers(before, version_path(before))
+        words = "; ".join(f"{answer.address}: {answer.message}" for answer in refused)
+        raise ServiceError("refused", _("an inference server refused it: %(words)s") % {"words": words})
+    try:
+        _place(version, path)
+        version = _set_stage(version.pk)
+    except BaseException:
+        if before is not None:
+            _place(before, version_path(before))
+            load_into_servers(before, version_path(before))
+        raise
+    return Promotion(version, before, tuple(answers))
+
+
+def version_roll_back(*, kind: str, preset: str) -> Promotion:
+    """Promote again what was in production before. Raises ServiceError no_former, and as version_promote."""
+    former = (
+        ModelVersion.objects.filter(kind=kind, preset=preset, stage=Stage.RETIRED, promoted_at__isnull=False)
+        .order_by("-promoted_at")
+        .first()
+        or ModelVersion.objects.filter(kind=kind, preset=preset, stage=Stage.RETIRED).first()
+    )
+    if former is None:
+        raise ServiceError("no_former", _("there is no former version to go back to"))
+    return version_promote(version_id=former.pk)
+
+
+def load_into_servers(version: ModelVersion, path: Path) -> Sequence[ServerAnswer]:
+    """Ask every inference server that answers to serve these weights from now on."""
+    try:
+        from apps.voice.inference_admin import load_model
+    except ImportError:  # this build's servers load weights at their start only
+        return ()
+    answers = load_model(kind=version.kind, preset=version.preset, file=str(path), sha256=version.sha256)
+    return [ServerAnswer(str(a.address), bool(a.ok), str(a.message)) for a in answers]
+
+
+@transaction.atomic
+def _set_stage(version_id: int) -> ModelVersion:
+    version = ModelVersion.objects.select_for_update(of=("self",)).get(pk=version_id)
+    others = ModelVersion.objects.select_for_update(of=("self",)).filter(
+        kind=version.kind, preset=version.preset, stage=Stage.PRODUCTION
+    )
+    now = timezone.now()
+    for row in others.exclude(pk=version.pk):
+        row.stage = Stage.RETIRED
+        row.promoted_at = row.promoted_at or row.created_at
+        row.full_clean()
+        row.save()
+    version.stage = Stage.PRODUCTION
+    version.promoted_at = now
+    version.full_clean()
+    version.save()
+    return version
+
+
+def _place(version: ModelVersion, path: Path) -> None:
+    """Put weights and card where an inference server looks first at its start: weights by link, whole or not at all."""
+    folder = production_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{version.kind}-{version.preset}"
+    card = path.with_suffix(".json")
+    for source, suffix in ((path, ".safetensors"), (card, ".json")):
+        fresh = folder / f".{name}{suffix}.new"
+        fresh.unlink(missing_ok=True)
+        if suffix == ".json" and not source.exists():
+            fresh.write_text(json.dumps(version.card), encoding="utf-8")
+        else:
+            fresh.symlink_to(source.resolve())
+        os.replace(fresh, folder / f"{name}{suffix}")
