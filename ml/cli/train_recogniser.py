@@ -1,0 +1,45 @@
+"""`python -m ml train recogniser`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def recogniser(
+    data: Annotated[list[Path], typer.Option(help="Folder of clips with phones; may be repeated.")],
+    run: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, metrics, best weights.")],
+    config: Annotated[str, typer.Option(help="Recipe name, or a JSON file as stored by a run.")] = "cpu-quick",
+    noises: Annotated[Path | None, typer.Option(help="Folder of background noises.")] = None,
+    rooms: Annotated[Path | None, typer.Option(help="Folder of room impulse responses.")] = None,
+    limit: Annotated[int, typer.Option(help="Use at most this many clips; 0 for all.")] = 0,
+    validation_clips: Annotated[int, typer.Option(help="Held-out clips used per validation.")] = 150,
+    steps: Annotated[int | None, typer.Option(help="Override the recipe's number of steps.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: name=value.")] = None,
+    max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
+    resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+    export: Annotated[Path | None, typer.Option(help="At the end write the best weights and a card here.")] = None,
+) -> None:
+    """Train the phone recogniser (CTC) on clips with phones; speakers are held out for validation."""
+    from ml.cli.train_run import configured, device_of, follow
+    from ml.recogniser.data import Surroundings, load_clips, split_clips
+    from ml.recogniser.train import RecogniserTrainer, export_best
+    from ml.train.workers import Workers
+
+    chosen = configured("recogniser", config, steps, set_ or [])
+    device = device_of(device, threads)
+    workers = Workers.from_environment(device)
+    training, held_out = split_clips(load_clips(data, limit), validation_clips)
+    trainer = RecogniserTrainer(chosen, run, device, training, held_out, Surroundings.load(noises, rooms), workers)
+    hours = sum(len(c.audio) for c in training) / 16_000 / 3600
+    speakers = len({c.speaker for c in training})
+    about = f"{hours:.2f} h of {speakers} speakers, {len(held_out)} clips of others held out"
+    follow(trainer, resume=resume, max_minutes=max_minutes, tensorboard=tensorboard, about=about)
+    if export is not None and workers.first:
+        figures = export_best(run, chosen, export, [folder.name for folder in data])
+        typer.echo(f"wrote {export}: {figures}")

@@ -1,0 +1,160 @@
+"""Telugu text for recognised phones: the corpus text that sounds nearest, else letters by rule.
+
+Letters by rule are approximate: word boundaries are found with the corpus's own words, everything else is spelt
+syllable by syllable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ml.data.corpus.loader import Corpus, load_corpus
+from ml.data.corpus.schema import words
+from ml.data.synthesis.g2p import phones_of
+from ml.data.synthesis.phones import NON_SPEECH, PHONE_ID, PHONES, is_vowel
+from ml.recogniser.decode import padded_distances
+
+NEAR = 0.34
+"""A corpus text is taken when at most this share of its phones would have to change."""
+_VOWEL_LETTERS = dict(
+    zip(PHONES[1:13], ["అ", "ఆ", "ఇ", "ఈ", "ఉ", "ఊ", "ఎ", "ఏ", "ఐ", "ఒ", "ఓ", "ఔ"], strict=True)  # noqa: RUF100
+)
+_VOWEL_SIGNS = dict(zip(PHONES[1:13], ["", "ా", "ి", "ీ", "ు", "ూ", "ె", "ే", "ై", "ొ", "ో", "ౌ"], strict=True))
+_LETTERS = dict(
+    zip(
+        PHONES[13:47],
+        [
+            *("క", "ఖ", "గ", "ఘ", "ఙ", "చ", "ఛ", "జ", "ఝ", "ఞ", "ట", "ఠ", "డ", "ఢ", "ణ", "త", "థ", "ద", "ధ", "న"),
+            *("ప", "బ", "భ", "మ", "ఫ", "య", "ర", "ల", "వ", "ళ", "స", "శ", "ష", "హ"),
+        ],
+        strict=True,
+    )
+)
+_VIRAMA, _ANUSVARA = "్", "ం"
+_BEFORE_ANUSVARA = frozenset(("ng", "ny", "N", "n", "m"))
+
+
+def spell(phones: Sequence[str]) -> str:
+    """Telugu letters for the phones of one word (consonants join, a nasal before a consonant is an anusvara)."""
+    text, open_consonant = "", False
+    for at, phone in enumerate(phones):
+        following = phones[at + 1] if at + 1 < len(phones) else None
+        if is_vowel(phone):
+            text += _VOWEL_SIGNS[phone] if open_consonant else _VOWEL_LETTERS[phone]
+            open_consonant = False
+        elif phone in _LETTERS:
+            joins = following is not None and not is_vowel(following)
+            if phone in _BEFORE_ANUSVARA and joins and following != phone and not open_consonant and text:
+                text += _ANUSVARA
+                continue
+            text += (_VIRAMA if open_consonant else "") + _LETTERS[phone]
+            open_consonant = True
+    if open_consonant:  # a word's last m is written as an anusvara, other consonants with a virama
+        text = text[:-1] + _ANUSVARA if text.endswith("మ") and len(text) > 1 else text + _VIRAMA
+    return text
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Text for a stretch of speech."""
+
+    text: str
+    distance: float
+    """Share of phones that differ from the text's own; 0 is an exact match."""
+    known: bool
+    """True when the text is one of the corpus."""
+
+
+class Captioner:
+    """Finds text for phones among known texts and words."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = list(dict.fromkeys(texts))
+        ids = [[PHONE_ID[p] for p in phones_of(text)] for text in self.texts]
+        self._lengths = np.array([len(i) for i in ids], np.int64)
+        self._padded = np.full((len(ids), int(self._lengths.max(initial=1))), -1, np.int64)
+        for row, sequence in enumerate(ids):
+            self._padded[row, : len(sequence)] = sequence
+        self._words: dict[tuple[str, ...], str] = {}
+        for text in self.texts:
+            for word in words(text):
+                self._words.setdefault(phones_of(word), word)
+        self._longest = max((len(p) for p in self._words), default=1)
+
+    @classmethod
+    def of_corpus(cls, corpus: Corpus | None = None) -> Captioner:
+        """Knows every question and answer of the corpus (the shipped one by default)."""
+        return _shipped() if corpus is None else cls(corpus_texts(corpus))
+
+    def nearest(self, phones: Sequence[str]) -> Caption | None:
+        """The known text that sounds nearest, however far; None without any."""
+        query = [PHONE_ID[p] for p in phones if p not in NON_SPEECH]
+        if not self.texts or not query:
+            return None
+        # a text of another length cannot be near: its distance is at least the difference
+        able = np.abs(self._lengths - len(query)) <= max(6, len(query) // 2)
+        rows = np.flatnonzero(able) if able.any() else np.arange(len(self.texts))
+        lengths = self._lengths[rows]
+        distances = padded_distances(query, self._padded[rows, : int(lengths.max())], lengths)
+        shares = distances / np.maximum(lengths, len(query))
+        best = int(shares.argmin())
+        return Caption(self.texts[int(rows[best])], float(shares[best]), True)
+
+    def caption(self, phones: Sequence[str]) -> Caption:
+        """A known text when one is near enough (`NEAR`), else letters by rule."""
+        found = self.nearest(phones)
+        if found is not None and found.distance <= NEAR:
+            return found
+        return Caption(self.by_rule(phones), found.distance if found else 1.0, False)
+
+    def by_rule(self, phones: Sequence[str]) -> str:
+        """Words of the corpus where the phones are theirs, letters elsewhere; pauses part words."""
+        parts: list[str] = []
+        held: list[str] = []
+        for phone in [*phones, "sil"]:
+            if phone in NON_SPEECH:
+                parts += self._segment(held)
+                held = []
+            else:
+                held.append(phone)
+        return " ".join(parts)
+
+    def _segment(self, phones: list[str]) -> list[str]:
+        # Cheapest cover: a known word costs 1, a phone that is in none costs 1.2; equal covers prefer long words.
+        best: list[tuple[float, int, str | None]] = [(0.0, 0, None)]
+        for end in range(1, len(phones) + 1):
+            options: list[tuple[float, int, str | None]] = [(best[end - 1][0] + 1.2, end - 1, None)]
+            for start in range(max(0, end - self._longest), end - 1):
+                word = self._words.get(tuple(phones[start:end]))
+                if word is not None:
+                    options.append((best[start][0] + 1.0, start, word))
+            best.append(min(options, key=lambda option: option[0]))
+        pieces: list[str | list[str]] = []
+        at = len(phones)
+        while at:
+            _, start, word = best[at]
+            if word is not None:
+                pieces.append(word)
+            elif pieces and isinstance(pieces[-1], list):
+                pieces[-1].insert(0, phones[start])
+            else:
+                pieces.append([phones[start]])
+            at = start
+        return [piece if isinstance(piece, str) else spell(piece) for piece in reversed(pieces)]
+
+
+def corpus_texts(corpus: Corpus) -> list[str]:
+    """Every text of a corpus, answers first."""
+    found = [answer.text for answer in corpus.answers()]
+    found += [text for intent in corpus.intents.values() for _, text in intent.ask.items()]
+    found += [turn.ask for chain in corpus.chains for turn in chain.turns]
+    return found + [text for follow in corpus.followups.values() for _, text in follow.ask.items()]
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Captioner:
+    return Captioner(corpus_texts(load_corpus()))
