@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ml.cli import train_schema
+from ml.cli import train_recogniser, train_schema
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(train_schema.schema)
 app.command()(train_schema.check)
+app.command()(train_recogniser.recogniser)
 
 
 @app.callback()

@@ -45,9 +45,14 @@ def field_docs(config: type[Any]) -> dict[str, str]:
     return docs
 
 
+def _all_docs(config: type[Any]) -> dict[str, str]:
+    """As `field_docs`, those of the classes it inherits from included."""
+    return {k: v for base in reversed(config.__mro__) if base is not object for k, v in field_docs(base).items()}
+
+
 def fields_of(config: type[Any], prefix: str = "") -> list[dict[str, Any]]:
     """Every leaf of a config dataclass: name (dotted), type (int, float, bool, text, list, choice), help, choices."""
-    docs, hints = field_docs(config), typing.get_type_hints(config)
+    docs, hints = _all_docs(config), typing.get_type_hints(config)
     found: list[dict[str, Any]] = []
     for field in dataclasses.fields(config):
         hint, name = hints[field.name], f"{prefix}{field.name}"
