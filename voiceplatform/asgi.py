@@ -7,7 +7,7 @@ from typing import Any
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator, WebsocketDenier
+from channels.security.websocket import WebsocketDenier
 from django.core.asgi import get_asgi_application
 from django.urls import re_path
 
@@ -15,8 +15,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceplatform.settings.dev")
 
 _pages = get_asgi_application()  # loads the apps, which everything below needs
 
+from apps.accounts.sockets import TokenLogin  # noqa: E402
 from apps.voice.routing import websocket_urlpatterns  # noqa: E402
 from voiceplatform.checks import refuse_unsafe_production  # noqa: E402
+from voiceplatform.origins import Front  # noqa: E402
 
 refuse_unsafe_production()
 
@@ -28,6 +30,6 @@ application = ProtocolTypeRouter(
         "http": _pages,
         # Outermost, so that a page of another site (or a null Origin, which Daphne lets through) gets a 403 before
         # cookies are looked at.
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([*websocket_urlpatterns, _nowhere]))),
+        "websocket": Front(AuthMiddlewareStack(TokenLogin(URLRouter([*websocket_urlpatterns, _nowhere])))),
     }
 )

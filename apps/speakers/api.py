@@ -76,7 +76,7 @@ class EmotionSerializer(_ChoiceSerializer):
 @extend_schema_field(
     {
         "type": "object",
-        "additionalProperties": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "additionalProperties": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1},
         "minProperties": 2,
         "example": {"arjun": 0.4, "priya": 0.6},
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db.models import QuerySet
 
 from apps.speakers.models import Emotion, Speaker, VoiceBlend
+from apps.speakers.samples import sample_url
 
 DEFAULT_SPEAKER = "priya"
 
@@ -42,3 +45,37 @@ def speaker_published(*, slug: str) -> Speaker | None:
 def emotion_published(*, slug: str) -> Emotion | None:
     """The published emotion of that name, else None."""
     return emotions_published().filter(slug=slug).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A recording to choose by: what it is of, and where (None: there is none)."""
+
+    label: str
+    emoji: str
+    url: str | None
+
+
+def speaker_samples(*, speaker: Speaker) -> list[Sample]:
+    """This voice in every emotion, in the operator's order."""
+    return [
+        Sample(
+            f"{emotion.name_te} · {emotion.name_en}",
+            emotion.emoji,
+            sample_url(speaker=speaker.slug, emotion=emotion.slug),
+        )
+        for emotion in Emotion.objects.all()
+    ]
+
+
+def emotion_samples(*, emotion: Emotion) -> list[Sample]:
+    """This emotion in every voice, in the operator's order."""
+    return [
+        Sample(f"{speaker.name_te} · {speaker.name_en}", "", sample_url(speaker=speaker.slug, emotion=emotion.slug))
+        for speaker in Speaker.objects.all()
+    ]
+
+
+def speaker_names() -> dict[str, str]:
+    """Slug to name of every voice, in the operator's order."""
+    return {speaker.slug: str(speaker) for speaker in Speaker.objects.all()}

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.contrib.sessions.backends.base import SessionBase
-from django.db.models import QuerySet
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
@@ -17,24 +19,69 @@ from django.utils.module_loading import import_string
 from apps.accounts.models import Scope
 from apps.accounts.selectors import token_still_usable
 from apps.speakers.selectors import emotions_published, speakers_published
-from apps.voice.models import Turn, VoiceSession
+from apps.voice.models import Turn, VoicePreference, VoiceSession
+
+
+def turns_visible(*, user: AbstractBaseUser | AnonymousUser) -> QuerySet[Turn]:
+    """The turns that a person may hear: their own, or all with the permission ``voice.view_turn``."""
+    if not isinstance(user, User):
+        return Turn.objects.none()
+    return Turn.objects.all() if user.has_perm("voice.view_turn") else Turn.objects.filter(session__owner=user)
 
 
 def turn_visible(*, turn_id: UUID, user: AbstractBaseUser | AnonymousUser, guest_key: str) -> Turn | None:
-    """The turn if this person may hear it: staff, the session's owner, or the session's guest; else None."""
-    turn = Turn.objects.select_related("session").filter(pk=turn_id).first()
-    if turn is None:
-        return None
-    if user.is_authenticated:
-        allowed = bool(getattr(user, "is_staff", False)) or turn.session.owner_id == user.pk
-    else:
-        allowed = bool(guest_key) and turn.session.guest_key == guest_key
-    return turn if allowed else None
+    """The turn if this person may hear it: see :func:`turns_visible`; a guest hears those of their session."""
+    rows = turns_visible(user=user)
+    if not user.is_authenticated and guest_key:
+        rows = Turn.objects.filter(session__guest_key=guest_key)
+    return rows.select_related("session").filter(pk=turn_id).first()
+
+
+def preference_of(*, user: User) -> VoicePreference:
+    """What a person's sessions begin with; unsaved defaults where nothing is stored."""
+    rows = VoicePreference.objects.select_related("speaker", "emotion")
+    return rows.filter(owner=user).first() or VoicePreference(owner=user)
 
 
 def session_turns(*, session_id: UUID) -> QuerySet[Turn]:
     """A session's turns in order."""
     return Turn.objects.filter(session_id=session_id).select_related("speaker", "emotion").order_by("index")
+
+
+def sessions_for_list() -> QuerySet[VoiceSession]:
+    """Sessions with owner and voice, how many turns they have (``turn_total``) and the slowest answer (``slowest_ms``).
+
+    The figures are sub-queries of the rows that are read: a join would count the turns of every session there is.
+    """
+    turns = Turn.objects.filter(session=OuterRef("pk")).order_by().values("session")
+    return VoiceSession.objects.select_related("owner", "speaker", "emotion").annotate(
+        turn_total=Coalesce(Subquery(turns.annotate(n=Count("pk")).values("n")), 0),
+        slowest_ms=Subquery(turns.annotate(slowest=Max("response_ms")).values("slowest")),
+    )
+
+
+def session_timeline(*, session_id: UUID) -> list[dict[str, Any]]:
+    """The stored recordings of both sides on the session's own time, for a player: who, when (ms), where to hear it."""
+    stretches: list[dict[str, Any]] = []
+    for turn in session_turns(session_id=session_id):
+        for output, stored in ((False, turn.audio), (True, turn.output_audio)):
+            if not stored:
+                continue
+            name = "turn-output" if output else "turn-audio"
+            stretches.append(
+                {
+                    "turn": str(turn.pk),
+                    "index": turn.index,
+                    "side": "answer" if output else "heard",
+                    # What is sent back while someone speaks (reconstruct) is heard a response later than it was said.
+                    "start": turn.start_ms + (turn.response_ms or 0 if output and turn.role == Turn.Role.USER else 0),
+                    "ms": turn.duration_ms,
+                    "interrupted": turn.interrupted_at_ms,
+                    "audio": reverse(name, args=[turn.pk]),
+                    "peaks": reverse(f"{name}-peaks", args=[turn.pk]),
+                }
+            )
+    return stretches
 
 
 def session_get(*, session_id: UUID) -> VoiceSession | None:

@@ -18,8 +18,8 @@ from tests.support.factories import GUEST, draft, make_emotion, make_speaker, ma
 pytestmark = pytest.mark.django_db
 
 
-def test_a_turn_is_visible_to_its_owner_its_guest_and_staff_only(media: Path) -> None:
-    sita, ravana, staff = make_user(), make_user("ravana"), make_user("operator", is_staff=True)
+def test_a_turn_is_visible_to_its_owner_its_guest_and_roles_only(media: Path) -> None:
+    sita, ravana, staff = make_user(), make_user("ravana"), make_user("operator", is_superuser=True)
     users = turn_record(session_id=open_session(user=sita).session.pk, draft=draft())
     guests = turn_record(session_id=open_session().session.pk, draft=draft())
     nobody = AnonymousUser()

@@ -140,7 +140,9 @@ def test_others_learn_nothing(turn: Turn, name: str) -> None:
     assert stranger.get(url(turn, name)).status_code == 404
     stranger.force_login(make_user("ravana"))
     assert stranger.get(url(turn, name)).status_code == 404
-    stranger.force_login(make_user("operator", is_staff=True))
+    stranger.force_login(make_user("clerk", is_staff=True))
+    assert stranger.get(url(turn, name)).status_code == 404
+    stranger.force_login(make_user("operator", is_superuser=True))
     assert stranger.get(url(turn, name)).status_code == 200
 
 
@@ -166,7 +168,7 @@ async def test_under_asgi_a_part_is_streamed_without_blocking(async_client: Asyn
         return made, Path(made.audio.path).read_bytes()
 
     made, whole = await sync_to_async(prepare)()
-    await sync_to_async(async_client.force_login)(await sync_to_async(make_user)("operator", is_staff=True))
+    await sync_to_async(async_client.force_login)(await sync_to_async(make_user)("operator", is_superuser=True))
     response = await async_client.get(url(made), headers={"range": "bytes=3-"})
     content = b"".join([block async for block in response.streaming_content])
     assert (response.status_code, content) == (206, whole[3:])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-from channels.testing import WebsocketCommunicator
+from datetime import timedelta
 
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.db import connections
+from django.utils import timezone
+
+from apps.accounts.services import token_create
+from tests.support.factories import make_user
 from voiceplatform.asgi import application
 
 
-async def accepted(path: str, origin: bytes | None) -> bool:
+async def accepted(path: str, origin: bytes | None, *more: tuple[bytes, bytes]) -> bool:
     """Whether the handshake is accepted; a refusal before it is HTTP 403 with Daphne."""
-    headers = [] if origin is None else [(b"origin", origin)]
+    headers = [*([] if origin is None else [(b"origin", origin)]), *more]
     communicator = WebsocketCommunicator(application, path, headers=headers)
     connected, _ = await communicator.connect()
     await communicator.disconnect()
@@ -20,7 +27,6 @@ async def accepted(path: str, origin: bytes | None) -> bool:
 @pytest.mark.parametrize(
     "origin",
     [
-        None,
         b"null",
         b"",
         b"https://evil.example",
@@ -36,3 +42,30 @@ async def test_other_origins_are_refused(origin: bytes | None) -> None:
 
 async def test_an_unknown_address_is_refused_not_an_error() -> None:
     assert not await accepted("/ws/nowhere/", b"http://localhost:8000")
+
+
+async def test_a_program_gets_in_as_nobody_but_never_with_a_cookie() -> None:
+    """Every browser sends an Origin: without one there is no page, and a cookie would be somebody's login."""
+    assert await accepted("/ws/voice/", None)
+    assert not await accepted("/ws/voice/", None, (b"cookie", b"sessionid=abc"))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("scopes", "header", "opens"),
+    [
+        (["chat"], "Bearer {}", True),
+        (["read", "train"], "Bearer {}", False),
+        (["chat"], "Bearer tvp_wrong{}", False),
+        (["chat"], "Basic {}", False),
+    ],
+)
+async def test_a_token_in_the_handshake_opens_what_its_scope_says(scopes: list[str], header: str, opens: bool) -> None:
+    def make() -> str:
+        expires_at = timezone.now() + timedelta(days=1)
+        return token_create(user=make_user("program"), name="t", scopes=scopes, expires_at=expires_at)[1]
+
+    secret = await sync_to_async(make)()
+    given = (b"authorization", header.format(secret).encode())
+    assert await accepted("/ws/voice/", None, given) is opens
+    await sync_to_async(connections.close_all)()

@@ -21,11 +21,18 @@ ScopeName = Literal["read", "config:write", "train", "chat"]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an action asks for: a scope of tokens, a Django permission (None: any person), or nothing (``public``)."""
+    """What an action asks for: a scope of tokens (or ``also``), a Django permission (None: any person), or nothing
+    (``public``)."""
 
     scope: ScopeName
     permission: str | None = None
+    also: ScopeName | None = None
     public: bool = False
+
+    @property
+    def scopes(self) -> list[str]:
+        """Any of these will do."""
+        return [self.scope] if self.also is None else [self.scope, self.also]
 
 
 AccessTable = Mapping[str, Access]
@@ -46,17 +53,17 @@ class AccessPermission(BasePermission):
         access = access_of(view)
         if access is None:
             # Only a method that no handler exists for may lack a row; DRF answers it with 405 after this.
-            if getattr(view, "action", None) is None and not hasattr(view, (request.method or "").lower()):
+            action = getattr(view, "action", None)
+            if action == "metadata" or (action is None and not hasattr(view, (request.method or "").lower())):
                 return True
             raise PermissionDenied("This action is not open to anyone.")
         if access.public and not isinstance(request.auth, ApiToken):
             return True
         if not request.user.is_authenticated:
             raise NotAuthenticated("Log in, or send 'Authorization: Bearer' with a token from your account page.")
-        if isinstance(request.auth, ApiToken) and access.scope not in request.auth.scopes:
-            raise PermissionDenied(
-                f"This token lacks the scope '{access.scope}': make one that has it on your account page."
-            )
+        if isinstance(request.auth, ApiToken) and not set(access.scopes) & set(request.auth.scopes):
+            wanted = " or ".join(f"'{scope}'" for scope in access.scopes)
+            raise PermissionDenied(f"This token lacks the scope {wanted}: make one that has it on your account page.")
         if access.permission is not None and not request.user.has_perm(access.permission):
             raise PermissionDenied(
                 f"Your account lacks the permission '{access.permission}': ask an administrator for a role that has it."

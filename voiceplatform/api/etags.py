@@ -38,9 +38,17 @@ class EtagMixin(GenericAPIView):
         """What a client sees of the row, and its ETag is made of."""
         return dict(self.get_serializer(row).data)
 
+    def etag_data(self, row: Any) -> Any:
+        """What the ETag is made of."""
+        return self.represent(row)
+
+    def writer(self, row: Any, data: Any) -> Any:
+        """The serializer that checks a change."""
+        return self.get_serializer(row, data=data, partial=True)
+
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        data = self.represent(self.get_object())
-        etag = etag_of(data)
+        row = self.get_object()
+        data, etag = self.represent(row), etag_of(self.etag_data(row))
         if etag in parse_etags(request.headers.get("If-None-Match", "")):
             return Response(status=304, headers={"ETag": etag})
         return Response(data, headers={"ETag": etag})
@@ -48,11 +56,12 @@ class EtagMixin(GenericAPIView):
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with transaction.atomic():
             row = self.locked_object()
-            self.check_if_match(request, etag_of(self.represent(row)))
-            serializer = self.get_serializer(row, data=request.data, partial=True)
+            self.check_if_match(request, etag_of(self.etag_data(row)))
+            serializer = self.writer(row, request.data)
             serializer.is_valid(raise_exception=True)
-            data = self.represent(self.store(serializer))
-        return Response(data, headers={"ETag": etag_of(data)})
+            row = self.store(serializer)
+            data, etag = self.represent(row), etag_of(self.etag_data(row))
+        return Response(data, headers={"ETag": etag})
 
     def locked_object(self) -> Any:
         """The row of the address, locked until the transaction ends: two writers with one ETag cannot both win."""

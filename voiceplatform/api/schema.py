@@ -76,18 +76,24 @@ class Schema(AutoSchema):
         if isinstance(self.view, EtagMixin):
             if action in self.view.if_match_actions:
                 parameters.append(IF_MATCH)
-            if action == "retrieve":
+            if action in ("retrieve", "get"):
                 parameters.append(IF_NONE_MATCH)
         if getattr(handler, "idempotent", False):
             parameters.append(IDEMPOTENCY_KEY)
         return parameters
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        access = access_of(self.view, self.method)
+        schemes = list(super().get_auth())
+        return [*schemes, {}] if access is not None and access.public and {} not in schemes else schemes
 
     def get_description(self) -> str:
         words = str(super().get_description() or "")
         access = access_of(self.view, self.method)
         if access is None:
             return words
-        needs = "Open to everyone." if access.public else f"Token scope: `{access.scope}`."
+        scopes = " or ".join(f"`{scope}`" for scope in access.scopes)
+        needs = "Open to everyone." if access.public else f"Token scope: {scopes}."
         if access.permission:
             needs += f" Permission: `{access.permission}`."
         return f"{words}\n\n{needs}".strip()

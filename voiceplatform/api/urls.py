@@ -6,14 +6,16 @@ from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 import apps.speakers.api
+import apps.voice.api
 from voiceplatform.api.views import NoSuchResource, RedocPage, SchemaView, SwaggerPage
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
-for resources in (apps.speakers.api,):
+for resources in (apps.speakers.api, apps.voice.api):
     resources.register(router)
 
 _v1 = [
     path("", include(router.urls)),
+    path("", include(apps.voice.api.urlpatterns)),
     path("schema", SchemaView.as_view(), name="schema"),
     path("docs", SwaggerPage.as_view(url_name="api:schema"), name="docs"),
     path("redoc", RedocPage.as_view(url_name="api:schema"), name="redoc"),
