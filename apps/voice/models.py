@@ -133,6 +133,8 @@ class VoiceSession(models.Model):
             models.Index(fields=["status", "lease_until"], name="session_status_lease"),
             models.Index(fields=["status", "resume_until"], name="session_status_resume"),
             models.Index(fields=["-created_at"], name="session_created"),
+            # Live ones first, then by their end, as operators see them (Postgres: nulls come first when descending).
+            models.Index(F("ended_at").desc(), F("status"), F("created_at").desc(), name="session_live_first"),
         ]
         constraints = [
             models.CheckConstraint(
