@@ -20,7 +20,7 @@ from ml.s2s.layers import FeedForward, attend, heads, merge, rotary, rotate
 @dataclass
 class Caches:
     """Keys and values of all rows, `[rows, layers, heads, positions, dim]`: a ring for the answer's own frames, and
-    what the decoder looks at, from position 0 on. `heard` and `seen` are the filled lengths, on the host.
+    what the decoder looks at, from position 0 on.
     """
 
     keys: Tensor
@@ -161,5 +161,5 @@ class Decoder(nn.Module):
             caches.keys[index, layer, :, slots] = k[:, :, 0]
             caches.values[index, layer, :, slots] = v[:, :, 0]
             attended = caches.attend(layer, q, cross_q, rows, filled, there)
-            x = block.finish(x, attended[:, None], think_scale, think_shift)
+            x = block.finish(x, attended, think_scale, think_shift)
         return self.norm(x)[:, 0]

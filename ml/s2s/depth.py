@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ml.s2s.codebooks import Codebooks
 from ml.s2s.config import S2SConfig
 from ml.s2s.layers import FeedForward
+from ml.s2s.sampling import Sampling, draw
 
 
 class DepthHead(nn.Module):
@@ -42,6 +43,27 @@ class DepthHead(nn.Module):
         """Level `level` >= 1 of n frames: `hidden` is `self.hidden(...)` `[n, C]`, `below` `[n, 2 code_dim]`."""
         x = self._mix(hidden + self.below(below) + self.level[level])
         return torch.addmm(self.bias[level - 1], x, self.deeper[level - 1].T)
+
+    def generate(
+        self, books: Codebooks, hidden: Tensor, uniform: Tensor, sampling: Sampling, may_end: Tensor
+    ) -> Tensor:
+        """Draw one frame of n rows: hidden `[n, C]`, uniform numbers `[n, levels]` to codes int64 `[n, levels]`.
+
+        Level 0 may be the end token where `may_end` (bool `[n]`) allows it; the other levels then mean nothing.
+        """
+        enter = self.hidden(hidden)
+        first = self.first(self._mix(enter + self.level[0]))
+        first[:, -1] = first[:, -1].masked_fill(~may_end, -torch.inf)
+        codes = [draw(first, uniform[:, 0], *sampling.at(0))]
+        ended = codes[0] == self.first.out_features - 1
+        last = books.table[0][codes[0].masked_fill(ended, 0)]
+        total = last
+        for level in range(1, self.levels):
+            logits = self.level_logits(level, enter, torch.cat([total, last], dim=1))
+            codes.append(draw(logits, uniform[:, level], *sampling.at(level)))
+            last = books.table[level][codes[level]]
+            total = total + last
+        return torch.stack(codes, dim=1)
 
     def deeper_logits(self, books: Codebooks, hidden: Tensor, codes: Tensor) -> Tensor:
         """Teacher forcing: hidden `[M, C]` and codes int64 `[M, levels]` to `[M, levels - 1, codebook_size]`."""

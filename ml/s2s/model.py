@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.s2s import live
 from ml.s2s.batch import Conditions, Past, S2SBatch, S2SOutput
 from ml.s2s.codebooks import Codebooks
 from ml.s2s.config import S2SConfig
@@ -15,6 +17,8 @@ from ml.s2s.decoder import Decoder
 from ml.s2s.depth import DepthHead
 from ml.s2s.encoder import Encoder
 from ml.s2s.memory import Memory, Reader
+from ml.s2s.sampling import Sampling
+from ml.s2s.state import S2SState
 from ml.s2s.style import Style
 
 TRAINING_ONLY = ("intent_head.", "phone_head.")
@@ -126,6 +130,59 @@ class S2SModel(nn.Module):
         vectors, _ = self.encoder(self.books, codes, frames)
         newest = torch.arange(codes.shape[2], device=codes.device) - frames[:, None]
         return self.reader(vectors, (newest < 0) & (newest >= -self.config.question_frames))
+
+    # -- streaming ---------------------------------------------------------------------------------------
+
+    def streaming_state(self, rows: int) -> S2SState:
+        """A fresh state for `rows` rows, on the device of the weights."""
+        return S2SState(self.config, self.encoder, rows)
+
+    def listen(self, codes: Tensor, state: S2SState, rows: Sequence[int]) -> None:
+        """Question frames as they come: codes int64 `[n, levels, k]`, k >= 0, of the n rows named."""
+        live.listen(self, codes, state, rows)
+
+    def begin(
+        self,
+        state: S2SState,
+        rows: Sequence[int],
+        conditions: Conditions,
+        seeds: Sequence[int],
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    ) -> None:
+        """The question is over, or might be: choose the answer (`conditions` of n rows, a seed each).
+
+        Speculative: `state.rewind(rows)` undoes it and the rows listen on.
+        """
+        live.begin(self, state, rows, conditions, seeds, sampling)
+
+    def restyle(self, state: S2SState, rows: Sequence[int], conditions: Conditions) -> None:
+        """Change voice, emotion or dials of rows that are answering, from their next frame on."""
+        live.restyle(self, state, rows, conditions)
+
+    def step(
+        self,
+        state: S2SState,
+        rows: Sequence[int],
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    ) -> tuple[Tensor, list[bool]]:
+        """One answer frame of each of n rows: codes int64 `[n, levels]`, and which rows had ended before it.
+
+        A row that ended has no frame (its codes are 0). It does at `config.max_frames` at the latest.
+        """
+        return live.step(self, state, rows, sampling)
+
+    def remember(self, state: S2SState, rows: Sequence[int], heard: Sequence[int] | None = None) -> None:
+        """Fold question and answer of n rows into their memory and make them ready to listen to the next turn.
+
+        `heard` gives the answer frames that the user really heard (after a barge-in); all that were drawn when None.
+        """
+        live.remember(self, state, rows, heard)
+
+    def recall(self, state: S2SState, row: int, turns: Sequence[live.Turn]) -> None:
+        """Make a row remember `turns`, oldest first, from their codes: a resumed session, or other weights."""
+        live.recall(self, state, row, turns)
+
+    # -- helpers -----------------------------------------------------------------------------------------
 
     def _recall(self, rows: int, past: Past | None, like: Tensor) -> tuple[Tensor, Tensor]:
         """Memory vectors `[B, N, C]` and which of them there are; N is 0 when no row remembers anything."""

@@ -1,0 +1,245 @@
+"""Streaming use of the model: listen, begin, step, remember. `S2SModel` inherits these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ml.s2s.batch import Conditions
+from ml.s2s.sampling import Sampling, draw, uniforms
+from ml.s2s.state import S2SState, S2SStateError
+
+if TYPE_CHECKING:
+    from ml.s2s.model import S2SModel
+
+Turn = tuple[Tensor, Tensor]
+"""Codes int64 [levels, frames] of question and answer; no frames for a side that was silent."""
+
+
+def _check(model: S2SModel, codes: Tensor, rows: int) -> None:
+    config = model.config
+    if codes.dtype != torch.int64 or codes.dim() != 3 or codes.shape[:2] != (rows, config.levels):
+        raise S2SStateError(
+            f"codes are int64 [{rows}, {config.levels}, frames], got {codes.dtype} {tuple(codes.shape)}"
+        )
+    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < config.codebook_size:
+        raise S2SStateError(f"codes must lie between 0 and {config.codebook_size - 1}")
+
+
+@torch.inference_mode()
+def listen(model: S2SModel, codes: Tensor, state: S2SState, rows: Sequence[int]) -> None:
+    """See `S2SModel.listen`."""
+    state.index(rows)
+    _check(model, codes, len(rows))
+    for row in rows:
+        if state.rows[row].answering:
+            raise S2SStateError(f"row {row} is answering: rewind, remember or clear it before it listens again")
+    chunk, total = model.config.chunk, codes.shape[2]
+    taken = [0] * len(rows)
+    while any(done < total for done in taken):
+        full = []
+        for i, row in enumerate(rows):
+            counters = state.rows[row]
+            n = min(chunk - counters.pending, total - taken[i])
+            state.pending[row, :, counters.pending : counters.pending + n] = codes[i, :, taken[i] : taken[i] + n]
+            counters.pending += n
+            taken[i] += n
+            if counters.pending == chunk:
+                full.append(row)
+        if full:
+            _read_chunk(model, state, full)
+
+
+def _read_chunk(model: S2SModel, state: S2SState, rows: list[int]) -> None:
+    """Encode the full chunk of each of `rows` for good."""
+    index = state.index(rows)
+    picked = state.encoder.gather(index)
+    vectors = _stream(model, state, rows, picked)
+    picked.extend("vectors", vectors)
+    state.encoder.scatter(index, picked)
+    for row in rows:
+        state.rows[row].heard += model.config.chunk
+        state.rows[row].pending = 0
+
+
+def _stream(model: S2SModel, state: S2SState, rows: list[int], picked: object) -> Tensor:
+    heard = torch.tensor([state.rows[row].heard for row in rows], device=state.device)
+    count = torch.tensor([state.rows[row].pending for row in rows], device=state.device)
+    vectors, _ = model.encoder.stream(model.books, state.pending[rows], heard, count, picked)  # type: ignore[arg-type]
+    return vectors
+
+
+def _questions(model: S2SModel, state: S2SState, rows: list[int]) -> tuple[Tensor, Tensor]:
+    """Encoder vectors of the rows' questions `[n, T, C]` with the last, unfinished chunk, and which there are.
+
+    The state does not change: what follows a speculative beginning is read as if it had not happened.
+    """
+    config = model.config
+    partial = [row for row in rows if state.rows[row].pending]
+    flushed: dict[int, Tensor] = {}
+    if partial:
+        vectors = _stream(model, state, partial, state.encoder.gather(state.index(partial)))
+        flushed = {row: vectors[i, : state.rows[row].pending] for i, row in enumerate(partial)}
+    stored = state.encoder.buffers["vectors"]
+    parts = []
+    for row in rows:
+        kept = stored[row, config.question_frames - min(state.rows[row].heard, config.question_frames) :]
+        parts.append(torch.cat([kept, flushed[row]])[-config.question_frames :] if row in flushed else kept)
+    padded = pad_sequence(parts, batch_first=True)
+    lengths = torch.tensor([len(part) for part in parts], device=state.device)
+    return padded, torch.arange(padded.shape[1], device=state.device) < lengths[:, None]
+
+
+@torch.inference_mode()
+def begin(
+    model: S2SModel,
+    state: S2SState,
+    rows: Sequence[int],
+    conditions: Conditions,
+    seeds: Sequence[int],
+    sampling: Sampling,
+) -> None:
+    """See `S2SModel.begin`."""
+    rows = list(rows)
+    index = state.index(rows)
+    if conditions.speaker.shape != (len(rows), model.config.n_speakers) or len(seeds) != len(rows):
+        raise S2SStateError(
+            f"begin of {len(rows)} rows takes speaker weights [{len(rows)}, {model.config.n_speakers}] and as many "
+            f"seeds, got {tuple(conditions.speaker.shape)} and {len(seeds)}"
+        )
+    for row in rows:
+        if state.rows[row].answering:
+            raise S2SStateError(f"row {row} answers already: rewind, remember or clear it first")
+    config = model.config
+    vectors, there = _questions(model, state, rows)
+    remembered = state.remembered(rows)
+    memory = model.memory.marked(state.memory[index])[:, : remembered.shape[1]]
+    understood = model.understand(vectors, there, memory, remembered)
+    for row, seed in zip(rows, seeds, strict=True):
+        state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels).to(state.device)
+    plan = index.new_full((len(rows),), config.n_plans)
+    if understood.plan_logits is not None:
+        plan = draw(understood.plan_logits, state.draws[index, -1, 0], sampling.plan_temperature, 0, 0.9)
+    sights, seen = model.sights(understood, plan, vectors, there, memory, remembered)
+    for i, row in enumerate(rows):
+        kept = sights[i : i + 1, seen[i]]
+        count = kept.shape[1]
+        keys_values = model.decoder.look_at(kept)
+        state.caches.cross_keys[row, :, :, :count] = keys_values[:, 0, 0]
+        state.caches.cross_values[row, :, :, :count] = keys_values[:, 1, 0]
+        counters = state.rows[row]
+        counters.sights, counters.at, counters.answering, counters.ended = count, 0, True, False
+        counters.plan = int(plan[i]) if model.plan_head is not None else -1
+    state.summary[index] = understood.summary
+    state.modulation[index] = _modulation(model, conditions.to(state.device), plan)
+
+
+def _modulation(model: S2SModel, conditions: Conditions, plan: Tensor) -> Tensor:
+    modulation = model.style(conditions, plan)
+    modulation[:, :, 0::2] += 1.0  # scales, as the blocks multiply by them
+    return modulation
+
+
+@torch.inference_mode()
+def restyle(model: S2SModel, state: S2SState, rows: Sequence[int], conditions: Conditions) -> None:
+    """See `S2SModel.restyle`."""
+    rows = list(rows)
+    plan = torch.tensor(
+        [state.rows[row].plan if state.rows[row].plan >= 0 else model.config.n_plans for row in rows],
+        device=state.device,
+    )
+    state.modulation[state.index(rows)] = _modulation(model, conditions.to(state.device), plan)
+
+
+@torch.inference_mode()
+def step(
+    model: S2SModel, state: S2SState, rows: Sequence[int], sampling: Sampling
+) -> tuple[Tensor, list[bool]]:  # fmt: skip
+    """See `S2SModel.step`."""
+    config = model.config
+    state.index(rows)
+    codes = torch.zeros(len(rows), config.levels, dtype=torch.int64, device=state.device)
+    going = []
+    for i, row in enumerate(rows):
+        counters = state.rows[row]
+        if not counters.answering:
+            raise S2SStateError(f"row {row} has not begun an answer")
+        if counters.at >= config.max_frames:
+            counters.ended = True
+        if not counters.ended:
+            going.append(i)
+    if going:
+        active = [rows[i] for i in going]
+        codes[going] = _frame(model, state, active, sampling)
+    return codes, [state.rows[row].ended for row in rows]
+
+
+def _frame(model: S2SModel, state: S2SState, rows: list[int], sampling: Sampling) -> Tensor:
+    """Draw the next frame of rows that are answering; codes `[n, levels]`, zeros where the answer ended."""
+    at = [state.rows[row].at for row in rows]
+    before = torch.stack([state.said[row, :, max(0, frame - 1)] for row, frame in zip(rows, at, strict=True)])
+    x = model.decoder.embed(model.books.features(before[:, :, None]), before[:, :1])[:, 0]
+    for i, frame in enumerate(at):
+        if frame == 0:
+            x[i] = model.decoder.start
+    index = state.index(rows)
+    there = [state.rows[row].sights for row in rows]
+    hidden = model.decoder.step(x, state.modulation[index], state.caches, rows, at, there)
+    frames = torch.tensor(at, device=state.device)
+    may_end = frames >= sampling.min_frames
+    drawn = model.depth.generate(model.books, hidden, state.draws[index, frames], sampling, may_end)
+    for i, (row, first) in enumerate(zip(rows, drawn[:, 0].tolist(), strict=True)):
+        counters = state.rows[row]
+        if first == model.config.end_code:
+            counters.ended = True
+            drawn[i] = 0
+        else:
+            state.said[row, :, counters.at] = drawn[i]
+            counters.at += 1
+    return drawn
+
+
+@torch.inference_mode()
+def remember(model: S2SModel, state: S2SState, rows: Sequence[int], heard: Sequence[int] | None) -> None:
+    """See `S2SModel.remember`."""
+    rows = list(rows)
+    asked = [row for row in rows if not state.rows[row].answering]
+    if asked:
+        vectors, there = _questions(model, state, asked)
+        state.summary[state.index(asked)] = model.reader(vectors, there)
+    frames = [state.rows[row].at for row in rows]
+    if heard is not None:
+        frames = [max(0, min(pair)) for pair in zip(frames, heard, strict=True)]
+    answers = model.summarize(
+        state.said[rows][:, :, : max(1, *frames)], torch.tensor(frames, device=state.device)
+    )
+    for i, row in enumerate(rows):
+        there_sides = (state.rows[row].frames > 0, frames[i] > 0)
+        if any(there_sides):
+            state.push_memory(row, torch.stack([state.summary[row], answers[i]]), there_sides)
+    state.clear(rows)
+
+
+@torch.inference_mode()
+def recall(model: S2SModel, state: S2SState, row: int, turns: Sequence[Turn]) -> None:
+    """See `S2SModel.recall`."""
+    state.rows[row].memory.clear()
+    kept = turns[-model.config.memory_turns :]
+    clips = [side for turn in kept for side in turn]
+    if not clips:
+        return
+    for clip in clips:
+        _check(model, clip[None], 1)
+    lengths = torch.tensor([clip.shape[1] for clip in clips], device=state.device)
+    padded = pad_sequence([clip.T.to(state.device) for clip in clips], batch_first=True).transpose(1, 2)
+    if padded.shape[2] == 0:
+        return
+    summaries = model.summarize(padded, lengths).unflatten(0, (len(kept), 2))
+    for i, (question, answer) in enumerate(kept):
+        there = (question.shape[1] > 0, answer.shape[1] > 0)
+        if any(there):
+            state.push_memory(row, summaries[i], there)
