@@ -105,7 +105,7 @@ class Decoder(nn.Module):
 
     def embed(self, features: Tensor, first: Tensor) -> Tensor:
         """Input vectors of frames: their features `[B, T, 2 code_dim]` and codes of level 0 `[B, T]`."""
-        return self.enter(features).float() + self.first(first)
+        return self.enter(features).to(features.dtype) + self.first(first)
 
     def look_at(self, memory: Tensor) -> Tensor:
         """Cross keys and values of memory vectors `[B, N, encoder_width]`: `[layers, 2, B, heads, N, dim]`."""

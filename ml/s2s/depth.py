@@ -37,7 +37,7 @@ class DepthHead(nn.Module):
 
     def first_logits(self, hidden: Tensor) -> Tensor:
         """Level 0 and the end token: `[..., decoder_width]` to `[..., codebook_size + 1]`."""
-        return self.first(self._mix(self.hidden(hidden).float() + self.level[0]))
+        return self.first(self._mix(self.hidden(hidden).to(self.level.dtype) + self.level[0]))
 
     def level_logits(self, level: int, hidden: Tensor, below: Tensor) -> Tensor:
         """Level `level` >= 1 of n frames: `hidden` is `self.hidden(...)` `[n, C]`, `below` `[n, 2 code_dim]`."""
@@ -69,5 +69,5 @@ class DepthHead(nn.Module):
         """Teacher forcing: hidden `[M, C]` and codes int64 `[M, levels]` to `[M, levels - 1, codebook_size]`."""
         vectors = books.vectors(codes[:, :, None])[:, 0, :-1]
         below = torch.cat([vectors.cumsum(dim=1), vectors], dim=-1).transpose(0, 1)
-        x = self._mix(self.hidden(hidden).float() + self.below(below).float() + self.level[1:, None])
+        x = self._mix(self.hidden(hidden).to(self.level.dtype) + self.below(below).to(self.level.dtype) + self.level[1:, None])
         return torch.baddbmm(self.bias, x, self.deeper.transpose(1, 2)).transpose(0, 1)

@@ -104,7 +104,7 @@ class Encoder(nn.Module):
         features = books.features(codes, levels)
         if noise is not None:
             features = features + torch.randn_like(features) * noise[:, None, None]
-        x = self.enter(features).float()
+        x = self.enter(features).to(features.dtype)
         if keep is not None:
             x = torch.where(keep[:, :, None], x, self.masked)
         at = torch.arange(time, device=device)
@@ -121,7 +121,7 @@ class Encoder(nn.Module):
         frames. Returns vectors and phone logits as `forward`; advances `state` (of n rows).
         """
         config, device = self.config, codes.device
-        x = self.enter(books.features(codes)).float()
+        x = self.enter(books.features(codes)).to(books.table.dtype)
         at = torch.arange(config.chunk, device=device)
         past = torch.arange(config.lookback, device=device) >= config.lookback - heard[:, None]
         mask = torch.cat([past, at < count[:, None]], dim=1)[:, None, None]
@@ -137,6 +137,6 @@ class Encoder(nn.Module):
             else:
                 x = block(x, rotation, mask, state)
             if i + 1 == config.ctc_layer:
-                phones = self.ctc(self.ctc_norm(x)).float().unflatten(2, (2, config.n_phones + 1))
+                phones = self.ctc(self.ctc_norm(x)).to(x.dtype).unflatten(2, (2, config.n_phones + 1))
                 x = x + self.believed(phones.softmax(-1).flatten(2))
         return self.norm(x), phones.flatten(1, 2)

@@ -36,16 +36,16 @@ class Style(nn.Module):
         """Scale and shift of both norms of each layer, `[B, layers, 4, decoder_width]`, for the conditions and a
         plan int64 `[B]` (n_plans: not told).
         """
-        weights = conditions.speaker
+        weights = conditions.speaker.to(self.speaker.dtype)
         blend = torch.cat([weights, 1.0 - weights.sum(dim=1, keepdim=True)], dim=1)
         known = conditions.emotion >= 0
         emotion = torch.where(known, conditions.emotion, self.emotion.shape[0] - 1)
         intensity = torch.where(conditions.intensity.isnan(), self.intensity, conditions.intensity.nan_to_num())
-        strength = torch.where(known, intensity, 1.0)[:, None]
+        strength = torch.where(known, intensity, 1.0)[:, None].to(self.emotion.dtype)
         raw = torch.stack(
             [conditions.pitch, conditions.energy, conditions.rate.clamp(0.25, 4.0).log(), conditions.accent], dim=1
         )
-        values = (raw * raw.new_tensor(_SCALES))[:, :, None]
+        values = (raw * raw.new_tensor(_SCALES)).to(self.dials.dtype)[:, :, None]
         dials = torch.where(values.isnan(), self.no_dials, values.nan_to_num() * self.dials).sum(dim=1)
         neutral = self.emotion[0]  # intensity 0 of any emotion
         style = blend @ self.speaker + neutral + strength * (self.emotion[emotion] - neutral) + dials
