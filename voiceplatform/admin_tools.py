@@ -1,4 +1,4 @@
-"""Small pieces that several apps' admin pages use."""
+"""What the admin pages of all apps are built from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,59 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from apps.console import selectors
+
+COUNT_LIMIT = 10_000
+"""Rows beyond this are not counted, nor paged to: a filter finds them."""
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than COUNT_LIMIT: counting (and skipping) all of a big table is what makes lists slow."""
+
+    template_name = "admin/pagination_bounded.html"
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.object_list.order_by().values("pk")[: COUNT_LIMIT + 1].count())
+
+    @property
+    def num_pages(self) -> int:
+        return max(1, -(-min(self.count, COUNT_LIMIT) // self.per_page))
+
+    @property
+    def more(self) -> bool:
+        """Are there rows that were not counted?"""
+        return self.count > COUNT_LIMIT
+
+
+class HouseAdmin(ModelAdmin):
+    """Lists with saved filters and bounded counts, forms that warn before changes are lost."""
+
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    list_before_template = "admin/saved_filters.html"
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count per choice, each over the whole table
+    warn_unsaved_form = True
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        page = self.opts.label_lower
+        context = {
+            "filter_page": page,
+            "saved_filters": list(selectors.saved_filters(user=request.user, page=page)),
+            "filter_query": request.GET.urlencode(),
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
 
 
 class ReadOnlyMixin:
@@ -21,10 +71,11 @@ class ReadOnlyMixin:
         return False
 
 
-class ReadOnlyAdmin(ReadOnlyMixin, admin.ModelAdmin):
+class ReadOnlyAdmin(ReadOnlyMixin, HouseAdmin):
     """A list and a page without a form."""
 
 
 def pretty_json(value: Any) -> SafeString:
     """JSON with a line per member."""
-    return format_html("<pre>{}</pre>", json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+    return format_html('<pre class="json">{}</pre>', text)

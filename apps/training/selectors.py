@@ -1,12 +1,43 @@
-"""Reads of model versions and worker heartbeats."""
+"""Reads of datasets, jobs, model versions and worker heartbeats; and of the files that belong to them."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
-from apps.training.models import ModelVersion, WorkerHeartbeat
+from apps.training.models import Dataset, Job, ModelVersion, WorkerHeartbeat
+from apps.training.paths import dataset_folder, run_folder
+
+_STEP = re.compile(r"^step-(\d{8})$")
+_VERSION = re.compile(r"^version-([0-9a-f]{12})$")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSet:
+    """What one state of a model makes of the held-out clips. ``label`` is a step, or the name of a version."""
+
+    name: str
+    kind: str
+    label: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestPage:
+    """Some rows of a manifest, from row `start` on."""
+
+    rows: tuple[dict[str, Any], ...]
+    start: int
+    total: int
 
 
 def model_versions_in_production() -> QuerySet[ModelVersion]:
@@ -14,7 +45,131 @@ def model_versions_in_production() -> QuerySet[ModelVersion]:
     return ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION)
 
 
+def model_version_in_production(*, kind: str, preset: str) -> ModelVersion | None:
+    """The one that people talk to now."""
+    return model_versions_in_production().filter(kind=kind, preset=preset).first()
+
+
+def model_versions() -> QuerySet[ModelVersion]:
+    """All, production first within kind and preset, with where they came from."""
+    return ModelVersion.objects.select_related("job", "parent").order_by("kind", "preset", "-created_at")
+
+
 def heartbeat_ages(*, now: datetime) -> dict[str, float]:
     """Seconds since each queue's last heartbeat; a queue without any worker so far is absent."""
     rows = WorkerHeartbeat.objects.values_list("queue", "beat_at")
     return {queue: round((now - beat_at).total_seconds(), 1) for queue, beat_at in rows}
+
+
+def datasets() -> QuerySet[Dataset]:
+    """All, newest first."""
+    return Dataset.objects.select_related("created_by")
+
+
+def datasets_ready() -> QuerySet[Dataset]:
+    """Those that can be trained on."""
+    return Dataset.objects.filter(status=Dataset.Status.READY)
+
+
+def datasets_open_for_turns() -> QuerySet[Dataset]:
+    """Those that marked turns can be added to."""
+    return Dataset.objects.filter(source=Dataset.Source.CONVERSATION).exclude(status=Dataset.Status.INGESTING)
+
+
+def jobs() -> QuerySet[Job]:
+    """All, newest first."""
+    return Job.objects.select_related("created_by", "parent").prefetch_related("datasets")
+
+
+def jobs_active() -> QuerySet[Job]:
+    """Running and waiting ones, the running first."""
+    return jobs().filter(status__in=(*Job.ACTIVE, Job.Status.QUEUED, Job.Status.INTERRUPTED)).order_by("created_at")
+
+
+def job_counts(*, since: datetime) -> dict[str, int]:
+    """How many jobs run and wait now, and how many failed since then."""
+    return Job.objects.aggregate(
+        running=Count("pk", filter=Q(status__in=Job.ACTIVE)),
+        waiting=Count("pk", filter=Q(status__in=(Job.Status.QUEUED, Job.Status.INTERRUPTED))),
+        failed=Count("pk", filter=Q(status=Job.Status.FAILED, ended_at__gte=since)),
+    )
+
+
+def job_get(*, job_id: UUID) -> Job | None:
+    """One job, else None."""
+    return jobs().select_related("model_version").filter(pk=job_id).first()
+
+
+def dataset_manifest(*, dataset_id: UUID, start: int = 0, count: int = 25) -> ManifestPage:
+    """Rows of the dataset's manifest; none where there is no manifest (yet, or any more)."""
+    path = dataset_folder(dataset_id) / "manifest.jsonl"
+    rows: list[dict[str, Any]] = []
+    total = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in islice(file, start, start + count):
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    rows.append(row)
+        with path.open("rb") as file:
+            total = sum(1 for _line in file)
+    except (OSError, ValueError):
+        pass
+    return ManifestPage(tuple(rows), start, total)
+
+
+def dataset_audio_path(*, dataset_id: UUID, name: str) -> Path | None:
+    """A clip of a dataset by the name that its manifest gives; None when there is none (or it lies elsewhere)."""
+    return _inside(dataset_folder(dataset_id) / "audio", dataset_folder(dataset_id) / name)
+
+
+def run_file_path(*, job_id: UUID, name: str) -> Path | None:
+    """A file of a run by its name relative to the run's folder; None when there is none (or it lies elsewhere)."""
+    return _inside(run_folder(job_id), run_folder(job_id) / name)
+
+
+def run_samples(*, job_id: UUID) -> list[SampleSet]:
+    """What there is to hear of a run: the originals, then other versions, then its steps, the newest first."""
+    folder = run_folder(job_id) / "samples"
+    found: list[SampleSet] = []
+    for path in sorted(folder.glob("*"), reverse=True) if folder.is_dir() else ():
+        files = tuple(sorted(f"samples/{path.name}/{clip.name}" for clip in path.glob("*.flac")))
+        if not files:
+            continue
+        if path.name == "target":
+            found.insert(0, SampleSet(path.name, "target", "", files))
+        elif match := _VERSION.match(path.name):
+            found.append(SampleSet(path.name, "version", _version_label(match[1]), files))
+        elif match := _STEP.match(path.name):
+            found.append(SampleSet(path.name, "step", str(int(match[1])), files))
+    order = {"target": 0, "version": 1, "step": 2}
+    return sorted(found, key=lambda s: (order[s.kind], -int(s.label) if s.kind == "step" else 0))
+
+
+def config_differences(jobs_to_compare: Iterable[Job]) -> list[tuple[str, list[str]]]:
+    """Settings that are not the same in all of the jobs: name, and the value in each."""
+    flat = [_flat(job.config.get("values", {})) for job in jobs_to_compare]
+    names = dict.fromkeys(name for values in flat for name in values)
+    rows = [(name, [values.get(name, "–") for values in flat]) for name in names]
+    return [(name, values) for name, values in rows if len(set(values)) > 1]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def _version_label(sha12: str) -> str:
+    version = ModelVersion.objects.filter(sha256__startswith=sha12).first()
+    return f"{version.preset} {version.version}" if version is not None else sha12
+
+
+def _inside(folder: Path, path: Path) -> Path | None:
+    # resolve() follows links and "..": what is asked for must lie in that very folder
+    resolved = path.resolve()
+    return resolved if resolved.is_file() and resolved.is_relative_to(folder.resolve()) else None

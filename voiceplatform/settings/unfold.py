@@ -46,7 +46,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_BACK_BUTTON": True,
     "COLORS": {},
     "STYLES": [_static("console/theme.css"), _static("console/console.css")],
-    "SCRIPTS": [_static("console/console.js")],
+    "SCRIPTS": [_static("console/console.js"), _static("console/player.js"), _static("console/timeline.js")],
     "DASHBOARD_CALLBACK": "apps.console.home.dashboard",
     "COMMAND": {"search_models": False, "show_history": False},
     "SIDEBAR": {

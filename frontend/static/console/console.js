@@ -1,1 +1,58 @@
-// @ts-check
+/**
+ * Small helpers of the admin's forms: dials and samples by ear. Every form works without them.
+ */
+(() => {
+  /** A slider follows its number, the number its slider; a double click goes back to rest.
+   * @param {HTMLElement} dial */
+  function wireDial(dial) {
+    const range = /** @type {HTMLInputElement} */ (dial.querySelector("input[type=range]"));
+    const number = /** @type {HTMLInputElement} */ (dial.querySelector("input[type=number]"));
+    const follow = () => { if (number.value !== "") range.value = number.value; };
+    const tell = () => number.dispatchEvent(new Event("input", { bubbles: true }));
+    range.addEventListener("input", () => { number.value = range.value; tell(); });
+    number.addEventListener("input", () => { if (document.activeElement !== range) follow(); });
+    const rest = dial.dataset.rest;
+    if (rest !== undefined) range.addEventListener("dblclick", () => { number.value = rest; follow(); tell(); });
+    range.disabled = number.disabled || number.readOnly;
+    follow();
+  }
+
+  /** One recording at a time; its tempo is what the form's rate dial says.
+   * @param {HTMLElement} box */
+  function wirePreview(box) {
+    const audio = new Audio();
+    /** @type {HTMLElement | null} */
+    let playing = null;
+    const rate = /** @type {HTMLInputElement | null} */ (document.querySelector("input[name=rate]"));
+    const setRate = () => { audio.playbackRate = Math.min(2, Math.max(0.5, Number(rate?.value) || 1)); };
+    rate?.addEventListener("input", setRate);
+    /** @param {HTMLElement | null} item */
+    const show = (item) => {
+      playing?.classList.remove("is-playing");
+      const icon = playing?.querySelector(".material-symbols-outlined");
+      if (icon) icon.textContent = "play_arrow";
+      playing = item;
+      item?.classList.add("is-playing");
+      const next = item?.querySelector(".material-symbols-outlined");
+      if (next) next.textContent = "stop";
+    };
+    audio.addEventListener("ended", () => show(null));
+    audio.addEventListener("error", () => show(null));
+    box.addEventListener("click", (event) => {
+      const target = /** @type {Element} */ (event.target);
+      const item = /** @type {HTMLElement | null} */ (target.closest("[data-src]"));
+      if (!item) return;
+      if (item === playing) { audio.pause(); show(null); return; }
+      audio.src = item.dataset.src ?? "";
+      audio.defaultPlaybackRate = Number(rate?.value) || 1;
+      setRate();
+      show(item);
+      audio.play().catch(() => show(null));
+    });
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("[data-dial]").forEach((dial) => wireDial(/** @type {HTMLElement} */ (dial)));
+    document.querySelectorAll("[data-preview]").forEach((box) => wirePreview(/** @type {HTMLElement} */ (box)));
+  });
+})();

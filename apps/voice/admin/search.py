@@ -1,0 +1,41 @@
+"""Searching sessions and turns: by (the beginning of) an id, by who spoke, by client. Each uses an index."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+
+_HEX = re.compile(r"\A[0-9a-f]{4,32}\Z")
+USERS_MAX = 200
+
+
+def id_range(term: str) -> tuple[UUID, UUID] | None:
+    """The first and last UUID that begin with what was typed (4 or more hexadecimal digits), or None."""
+    digits = term.replace("-", "").lower()
+    if not _HEX.match(digits):
+        return None
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def session_condition(term: str) -> Q:
+    """Sessions of that id, that user, that client, or that end."""
+    condition = Q(owner__in=_users(term)) | Q(client__icontains=term) | Q(end_reason=term) | Q(last_fault=term)
+    bounds = id_range(term)
+    return condition | Q(pk__range=bounds) if bounds else condition
+
+
+def turn_condition(term: str) -> Q:
+    """Turns of that id, of that session, or of that user."""
+    bounds = id_range(term)
+    if bounds:
+        return Q(pk__range=bounds) | Q(session_id__range=bounds)
+    return Q(session__owner__in=_users(term))
+
+
+def _users(term: str) -> list[int]:
+    # A list, not a subquery: Postgres then looks the sessions up by owner instead of joining everything.
+    users = User.objects.filter(Q(username__icontains=term) | Q(email__icontains=term))
+    return list(users.values_list("pk", flat=True)[:USERS_MAX])
