@@ -7,29 +7,29 @@ from ml.data.synthesis.prosody import NEUTRAL, Program
 PROGRAMS: dict[str, Program] = {
     "neutral": NEUTRAL,
     "happy": Program(
-        pitch=2.6, range=1.45, word_rise=2.6, declination=-1.0, final=-1.5, final_curl=2.2, question=6.0, emphasis=1.5,
+        pitch=2.2, range=1.4, word_rise=2.6, declination=-1.0, final=-1.5, final_curl=2.2, question=6.0, emphasis=1.5,
         rate=1.07, pauses=0.8, energy_db=2.0, tilt_db=1.5, smile=0.035, swell_db=1.5,
     ),
     "laugh": Program(
-        pitch=3.6, range=1.5, word_rise=2.4, declination=-3.5, final=-3.0, emphasis=1.2, bounce=1.0, rate=1.02,
+        pitch=2.6, range=1.4, word_rise=2.4, declination=-3.5, final=-3.0, emphasis=1.2, bounce=1.0, rate=1.02,
         pauses=0.9, energy_db=1.5, breath=0.30, tremor=0.55, smile=0.045, jitter=0.25, tilt_db=0.5,
     ),
     "excited": Program(
-        pitch=5.0, range=1.9, word_rise=3.0, peak_at=0.35, declination=-0.5, final=-2.0, question=7.0, emphasis=3.0,
-        rate=1.24, pauses=0.55, energy_db=4.5, attack_db=2.0, tilt_db=3.5, smile=0.02, final_length=1.25,
+        pitch=3.2, range=1.5, word_rise=2.8, peak_at=0.35, declination=-0.5, final=-2.0, question=6.0, emphasis=2.0,
+        rate=1.22, pauses=0.55, energy_db=3.5, attack_db=1.5, tilt_db=2.5, smile=0.02, final_length=1.25,
     ),
     "empathy": Program(
         pitch=-2.2, range=0.55, word_rise=1.6, declination=-2.5, final=-1.2, final_curl=-0.8, question=3.0, rate=0.84,
         pauses=1.6, energy_db=-4.5, tilt_db=-5.0, breath=0.40, long_vowels=1.12, final_length=1.7, smile=-0.012,
     ),
     "surprise": Program(
-        pitch=3.4, range=2.1, word_rise=1.8, peak_at=0.0, declination=2.5, final=4.0, final_curl=-1.5, question=9.0,
+        pitch=2.6, range=1.65, word_rise=1.8, peak_at=0.0, declination=2.5, final=4.0, final_curl=-1.5, question=9.0,
         emphasis=4.0, rate=0.97, pauses=1.2, energy_db=2.5, tilt_db=1.0, final_length=1.75, smile=-0.02,
         attack_db=1.5, breath=0.10,
     ),
     "thinking": Program(
-        pitch=-1.0, range=0.45, word_rise=1.4, declination=-0.8, final=0.6, final_curl=0.5, question=2.5, rate=0.80,
-        pauses=1.9, word_gaps=0.20, energy_db=-2.0, tilt_db=-2.5, final_length=1.9, word_final_length=1.25,
+        pitch=-1.0, range=0.45, word_rise=1.4, declination=-0.8, final=0.6, final_curl=0.5, question=2.5, rate=0.87,
+        pauses=1.6, word_gaps=0.16, energy_db=-2.0, tilt_db=-2.5, final_length=1.7, word_final_length=1.2,
         swell_db=0.5,
     ),
     "telugu_heavy": Program(
