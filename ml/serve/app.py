@@ -8,18 +8,17 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from ml.codec import TeluCodec, load_codec
-from ml.codec.checkpoint import read_card
 from ml.serve import wire
 from ml.serve.engine import Engine, EngineConfig, Output
-from ml.serve.server import InferenceServer, Offer, ServerConfig
+from ml.serve.server import InferenceServer, ServerConfig
+from ml.serve.shelf import Offer, Shelf, ShelfError
 from ml.serve.sockets import Listener, bind
-from ml.serve.stepper import CodecStepper
 from ml.vad import SegmenterConfig, SileroVad, VadBank
 
 log = logging.getLogger(__name__)
@@ -36,6 +35,9 @@ class ServeOptions:
     listen: list[wire.Address]
     weights: Path
     preset: str = "hifi"
+    s2s_preset: str = "cpu"
+    tiny_talk: bool = False
+    """Talk with tiny random models: for tests, and for work on everything around the models."""
     device: str = "auto"
     vad: bool = True
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -60,22 +62,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def load_offer(options: ServeOptions, device: torch.device) -> tuple[TeluCodec, Offer]:
-    """The codec, and what is told of it to clients. Raises CheckpointError, StartError."""
-    path = options.weights / f"codec-{options.preset}.safetensors"
-    codec = load_codec(path, device)
-    card = read_card(path)
-    config = codec.config
-    if config.sample_rate != wire.SAMPLE_RATE or wire.FRAME_SAMPLES % config.hop:
-        raise StartError(
-            f"{path} is for {config.sample_rate} Hz and hop {config.hop}; this protocol needs {wire.SAMPLE_RATE} Hz "
-            f"and a hop that divides {wire.FRAME_SAMPLES}"
-        )
-    sha256 = str(card["sha256"])
-    version = str(card.get("version") or sha256[:12])
-    models = {"codec": {"preset": options.preset, "sha256": sha256, "version": version}}
-    delay_ms = 1000.0 * config.delay_samples / config.sample_rate
-    return codec, Offer(options.preset, config.sample_rate, config.hop, delay_ms, models)
+def load_shelf(options: ServeOptions, device: torch.device) -> Shelf:
+    """The models that there are. Raises CheckpointError, StartError."""
+    shelf = Shelf(options.weights, device, options.engine.capacity)
+    try:
+        shelf.start(options.preset, options.s2s_preset, tiny_talk=options.tiny_talk)
+    except ShelfError as error:
+        raise StartError(str(error)) from error
+    return shelf
 
 
 class Service:
@@ -85,18 +79,21 @@ class Service:
     `InferenceServer.stats` with capacity, free slots, models and whether it drains.
     """
 
-    def __init__(self, codec: TeluCodec, offer: Offer, device: torch.device, options: ServeOptions) -> None:
-        self.offer = offer
+    def __init__(self, shelf: Shelf, device: torch.device, options: ServeOptions) -> None:
+        self.shelf = shelf
         self.options = options
         self.device = device
         self.leave = asyncio.Event()
         """Set by whoever wants the service to end, and when the device fails."""
         self.failure: BaseException | None = None
-        self.server = InferenceServer(offer, options.server)
+        self.server = InferenceServer(shelf.offers(), options.server, self._load)
+        self.server.no_talk = shelf.no_talk
         capacity = options.engine.capacity
         vad = VadBank(SileroVad(), capacity, wire.FRAME_SAMPLES, options.segmenter) if options.vad else None
-        self.stepper = CodecStepper(codec, capacity, wire.FRAME_SAMPLES, device)
-        self.engine = Engine(self.stepper, vad, options.engine, self._publish, self._failed)
+        self.stepper = shelf.stepper()
+        self.engine = Engine(
+            self.stepper, vad, options.engine, self._publish, self._failed, talker=shelf.talker() if vad else None
+        )
         self._listeners: list[Listener] = []
         self._loop = asyncio.get_running_loop()
 
@@ -121,6 +118,11 @@ class Service:
                 listener.close()
             await asyncio.to_thread(self.engine.stop)
 
+    def _load(self, request: wire.Load) -> Mapping[str, Offer]:
+        mode, model = self.shelf.load(request)
+        self.engine.install(mode, model)
+        return self.shelf.offers()
+
     def _publish(self, outputs: list[Output]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to hear it
             self._loop.call_soon_threadsafe(self.server.deliver, outputs)
@@ -138,7 +140,7 @@ async def run(options: ServeOptions) -> int:
         StartError, CheckpointError, VadError, ListenError: nothing was served; each is one line for the user.
     """
     device = choose_device(options.device)
-    service = Service(*load_offer(options, device), device, options)
+    service = Service(load_shelf(options, device), device, options)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.leave.set)
     try:
@@ -159,7 +161,7 @@ def _say_ready(addresses: list[wire.Address], service: Service) -> None:
         "device": str(service.device),
         "threads": service.options.engine.threads,
         "warm_up_ms": round(service.engine.warm_up_ms, 1),
-        "models": service.offer.models,
+        "models": service.server.models(),
     }
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps(line), flush=True)

@@ -26,6 +26,11 @@ def serve(
         Path | None, typer.Option("--weights", help="Folder with codec-PRESET.safetensors and its card.")
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help="Codec preset to serve.")] = "hifi",
+    s2s: Annotated[str, typer.Option("--s2s", help="Preset of the speech-to-speech model for mode talk.")] = "cpu",
+    tiny_talk: Annotated[
+        bool,
+        typer.Option("--tiny-talk", help="Talk with tiny random models (development).", envvar="VOICE_TINY_TALK"),
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads on a CPU.")] = 1,
     tick_ms: Annotated[
@@ -57,6 +62,8 @@ def serve(
             listen=[wire.parse_address(text) for text in listen],
             weights=weights or WEIGHTS_DIR,
             preset=preset,
+            s2s_preset=s2s,
+            tiny_talk=tiny_talk,
             device=device,
             vad=vad,
             engine=EngineConfig(capacity=slots, threads=threads, tick_ms=tick_ms, queue_frames=queue),

@@ -167,6 +167,7 @@ def decode_client(payload: bytes) -> ClientMessage:
                 generation=obj.optional_integer("generation", 0, _U32_MAX),
                 heard_ms=obj.optional_integer("heard_ms", 0, _U32_MAX),
                 voice=optional_voice(obj),
+                now=obj.boolean("now") if obj.has("now") else False,
                 turn_taking=turn_taking(obj),
                 endpoint_min_ms=obj.optional_integer("endpoint_min_ms", 1, 60_000),
                 endpoint_max_ms=obj.optional_integer("endpoint_max_ms", 1, 60_000),

@@ -79,6 +79,8 @@ class Set:
     generation: int | None = None
     heard_ms: int | None = None
     voice: Voice | None = None
+    now: bool = False
+    """The voice changes at once, in the middle of the answer."""
     turn_taking: TurnTaking | None = None
     endpoint_min_ms: int | None = None
     endpoint_max_ms: int | None = None

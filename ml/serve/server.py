@@ -6,14 +6,19 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ml.serve import wire
 from ml.serve.engine import Engine, Output
+from ml.serve.shelf import Offer, ShelfError
 from ml.serve.slots import Session
 
 log = logging.getLogger(__name__)
+
+LoadModel = Callable[[wire.Load], Mapping[str, Offer]]
+"""Bring another model into service, in a thread of its own; returns the new offers. Raises ShelfError."""
 
 _LINGER_S = 1.0
 
@@ -36,17 +41,6 @@ class ServerConfig:
     """Longest time that queued frames are given at SIGTERM."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the server offers a session, told in ``opened``."""
-
-    preset: str
-    sample_rate: int
-    hop: int
-    delay_ms: float
-    models: dict[str, Any]
-
-
 class Connection:
     """One client. All methods run on the event loop."""
 
@@ -58,6 +52,8 @@ class Connection:
         """Frames pushed whose output has not been delivered yet."""
         self.finishing = False
         """No more input is taken; the connection is closed once nothing is unfinished."""
+        self.last_answer = False
+        """An answer that is being spoken is waited for, too."""
         self.ended = False
         """Nothing more is sent; what still comes in is read and forgotten."""
         self._max_unsent = max_unsent
@@ -91,10 +87,17 @@ class InferenceServer:
     Give ``deliver`` (by way of `asyncio.loop.call_soon_threadsafe`) to the engine as its ``publish``.
     """
 
-    def __init__(self, offer: Offer, config: ServerConfig | None = None) -> None:
+    def __init__(
+        self, offers: Mapping[str, Offer], config: ServerConfig | None = None, load: LoadModel | None = None
+    ) -> None:
         self.engine: Engine | None = None
         self.draining = False
-        self._offer = offer
+        self.offers = dict(offers)
+        """What is offered to sessions that begin now, by mode."""
+        self.no_talk = "talk is not served here; use 'reconstruct'"
+        self._load_model = load
+        self._loading = asyncio.Lock()
+        self._chores: set[asyncio.Task[None]] = set()
         self._config = config or ServerConfig()
         self._connections: set[Connection] = set()
         self._by_session: dict[Session, Connection] = {}
@@ -116,7 +119,7 @@ class InferenceServer:
         connections = list(self._by_session.values())
         for connection in connections:
             connection.send(wire.Draining())
-            connection.finishing = True
+            connection.finishing = connection.last_answer = True
             self._end_if_finished(connection)
         if connections:
             await asyncio.wait([connection.task for connection in connections], timeout=self._config.drain_s)
@@ -135,7 +138,7 @@ class InferenceServer:
             connection = self._by_session.get(session)
             if connection is None:
                 continue
-            if message is None or isinstance(message, wire.AudioDown):
+            if message is None or (isinstance(message, wire.AudioDown) and not session.talk):
                 connection.unfinished -= 1
             stale = isinstance(message, wire.AudioDown) and message.generation < session.generation
             if message is not None and not stale:
@@ -156,9 +159,16 @@ class InferenceServer:
             tick_ms_p95=engine.tick_ms_p95,
             dropped=engine.dropped,
             uptime_s=round(time.monotonic() - self._started, 3),
-            models=self._offer.models,
+            models=self.models(),
             draining=self.draining,
         )
+
+    def models(self) -> dict[str, Any]:
+        """What is loaded: the codec of mode reconstruct as ``codec``, those of conversations as ``talk``."""
+        models = dict(self.offers["reconstruct"].models)
+        if "talk" in self.offers:
+            models["talk"] = self.offers["talk"].models
+        return models
 
     # -- one connection ----------------------------------------------------------------------------------
 
@@ -219,8 +229,17 @@ class InferenceServer:
                 return self._open(connection, message)
             case wire.Set():
                 session = _session_of(connection, "set")
-                connection.unfinished -= self.engine.configure(session, message.quantizers, message.generation)
+                connection.unfinished -= self.engine.configure(session, message)
                 self._end_if_finished(connection)
+            case wire.Key() | wire.Forget() | wire.History():
+                session = _session_of(connection, getattr(message, "type", "history"))
+                if not session.talk:
+                    raise wire.WireError("bad_message", "only a session of mode talk can be told that")
+                self.engine.order(session, message)
+            case wire.Load():
+                chore = asyncio.create_task(self._load(connection, message))
+                self._chores.add(chore)
+                chore.add_done_callback(self._chores.discard)
             case wire.Ping():
                 connection.send(wire.Pong(message.id))
             case wire.StatsRequest():
@@ -234,14 +253,14 @@ class InferenceServer:
         assert self.engine is not None
         if connection.session is not None:
             raise wire.WireError("already_open", "this connection has a session; open another connection")
-        if message.mode != "reconstruct":
-            raise wire.WireError("unsupported_mode", f"mode {message.mode!r} is not served here; use 'reconstruct'")
-        if message.preset != self._offer.preset:
+        offer = self.offers.get(message.mode)
+        if offer is None or not self.engine.serves(message.mode):
+            raise wire.WireError("unsupported_mode", self.no_talk)
+        if message.preset != offer.preset:
             raise wire.WireError(
-                "unknown_preset",
-                f"preset {message.preset!r} is not loaded here; this server has {self._offer.preset!r}",
+                "unknown_preset", f"preset {message.preset!r} is not loaded here; this server has {offer.preset!r}"
             )
-        session = None if self.draining else self.engine.open(message.quantizers)
+        session = None if self.draining else self.engine.open(message)
         if session is None:
             connection.send(wire.Busy(self._config.drain_retry_s if self.draining else self._config.full_retry_s))
             return False
@@ -251,16 +270,36 @@ class InferenceServer:
             wire.Opened(
                 slot=session.row,
                 capacity=self.engine.stats().capacity,
-                sample_rate=self._offer.sample_rate,
-                hop=self._offer.hop,
+                sample_rate=offer.sample_rate,
+                hop=offer.hop,
                 frame_samples=wire.FRAME_SAMPLES,
-                delay_ms=self._offer.delay_ms,
-                models=self._offer.models,
+                delay_ms=offer.delay_ms,
+                models=offer.models,
             )
         )
         return True
 
+    async def _load(self, connection: Connection, request: wire.Load) -> None:
+        """One model at a time; whatever goes wrong, what runs goes on."""
+        if self._load_model is None:
+            connection.send(wire.LoadFailed("unsupported", "this server cannot change its models"))
+            return
+        async with self._loading:
+            try:
+                self.offers = dict(await asyncio.to_thread(self._load_model, request))
+            except ShelfError as error:
+                connection.send(wire.LoadFailed("bad_model", str(error)))
+            except Exception as error:
+                log.exception("a model could not be brought into service")
+                connection.send(wire.LoadFailed("failed", f"{type(error).__name__}: {error}"))
+            else:
+                log.info("now serving %s", request.file)
+                connection.send(wire.Loaded(request.kind, self.models()))
+
     def _end_if_finished(self, connection: Connection) -> None:
+        session = connection.session
+        if connection.last_answer and session is not None and session.answering:
+            return
         if connection.finishing and connection.unfinished <= 0:
             self._release(connection)
             connection.end_output()

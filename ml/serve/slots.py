@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from ml.serve.wire import FRAME_MS, AudioUp
 
@@ -28,6 +29,13 @@ class Session:
     row: int
     quantizers: int
     queue_frames: int
+    model: Any = None
+    """What serves this session: the newest one that was loaded when it began."""
+    talk: bool = False
+    answering: bool = False
+    """An answer is being spoken (mode ``talk``)."""
+    orders: deque[Any] = field(default_factory=deque)
+    """Changes of a conversation that the device thread has to make."""
     generation: int = 0
     dropped: int = 0
     fresh: bool = True
@@ -37,8 +45,11 @@ class Session:
     _last_due_ns: int = 0
 
     def push(self, audio: AudioUp, now_ns: int) -> int:
-        """Queue a frame; returns how many were dropped for it (the oldest go first, a stale one goes itself)."""
-        if audio.generation < self.generation:
+        """Queue a frame; returns how many were dropped for it (the oldest go first, a stale one goes itself).
+
+        In a conversation no frame is stale: an interruption makes what was answered old, not what is being said.
+        """
+        if audio.generation < self.generation and not self.talk:
             return 1
         overflow = 0
         while len(self.queue) >= self.queue_frames:
@@ -54,6 +65,8 @@ class Session:
     def raise_generation(self, generation: int) -> int:
         """Make ``generation`` current and forget queued frames of older ones; returns how many."""
         self.generation = max(self.generation, generation)
+        if self.talk:
+            return 0
         kept = [frame for frame in self.queue if frame.audio.generation >= self.generation]
         gone = len(self.queue) - len(kept)
         self.queue = deque(kept)
@@ -74,11 +87,11 @@ class SlotTable:
     def active(self) -> int:
         return sum(session is not None for session in self._sessions)
 
-    def admit(self, quantizers: int) -> Session | None:
+    def admit(self, quantizers: int, model: Any = None, *, talk: bool = False) -> Session | None:
         """A session in the lowest free row, or None when all are taken."""
         for row, owner in enumerate(self._sessions):
             if owner is None:
-                session = Session(row, quantizers, self._queue_frames)
+                session = Session(row, quantizers, self._queue_frames, model, talk)
                 self._sessions[row] = session
                 return session
         return None
@@ -87,9 +100,18 @@ class SlotTable:
         """Free the row at once; doing it twice is harmless, also when the row has a new owner."""
         session.closed = True
         session.queue.clear()
+        session.orders.clear()
         if self._sessions[session.row] is session:
             self._sessions[session.row] = None
 
     def waiting(self) -> list[Session]:
         """Sessions with at least one frame in the queue, by row."""
         return [session for session in self._sessions if session is not None and session.queue]
+
+    def ordered(self) -> list[Session]:
+        """Sessions with an order to be carried out."""
+        return [session for session in self._sessions if session is not None and session.orders]
+
+    def sessions(self) -> list[Session]:
+        """All there are, by row."""
+        return [session for session in self._sessions if session is not None]

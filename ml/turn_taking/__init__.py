@@ -3,6 +3,7 @@
 from ml.turn_taking.actions import (
     Action,
     BackchannelHeard,
+    Commit,
     Dismiss,
     Endpoint,
     Interrupt,
@@ -21,6 +22,7 @@ from ml.turn_taking.prosody import finishedness
 __all__ = [
     "Action",
     "BackchannelHeard",
+    "Commit",
     "Dismiss",
     "EchoGuard",
     "Endpoint",

@@ -70,6 +70,13 @@ class Interrupt:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """The interruption is one: the answer will not go on."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
     """The interruption was none (a backchannel, a cough): the answer goes on where it was stopped."""
 
@@ -93,6 +100,7 @@ Action: TypeAlias = (
     | Endpoint
     | Dismiss
     | Interrupt
+    | Commit
     | Resume
     | BackchannelHeard
 )

@@ -20,6 +20,7 @@ from typing import Literal
 from ml.turn_taking.actions import (
     Action,
     BackchannelHeard,
+    Commit,
     Dismiss,
     Endpoint,
     Interrupt,
@@ -59,8 +60,8 @@ class _Turn:
     start_ms: int
     last_voiced_ms: int
     voiced_ms: int
-    interrupted: bool = False
-    """It began by stopping an answer."""
+    doubtful: bool = False
+    """It began by stopping an answer, and is still so short that it may have been a backchannel."""
     speculating: bool = False
     wait_ms: int = 0
     hesitations: int = 0
@@ -189,20 +190,24 @@ class TurnDirector:
             if turn.speculating and turn.run_ms < config.resume_ms:
                 return []  # a click is no word
             turn.last_voiced_ms = o.end_ms
+            actions: list[Action] = []
             if turn.speculating:
                 turn.speculating = False
                 turn.hesitations += 1
-                return [Withdraw(o.end_ms)]
+                actions.append(Withdraw(o.end_ms))
+            if turn.doubtful and turn.voiced_ms >= config.false_interruption_ms:
+                turn.doubtful = False
+                actions.append(Commit(o.end_ms))
             if o.end_ms - turn.start_ms >= config.max_turn_ms:
-                return self._end(turn, o.end_ms, "too_long")
-            return []
+                actions += self._end(turn, o.end_ms, "too_long")
+            return actions
         if turn.run_ms and turn.run_ms < config.resume_ms:
             turn.voiced_ms -= turn.run_ms
         turn.run_ms = 0
         if config.mode == "push":
             return []
         silence = o.end_ms - turn.last_voiced_ms
-        actions: list[Action] = []
+        actions = []
         if not turn.speculating and silence >= config.speculate_ms:
             finished = min(1.0, max(0.0, self._finished()))
             span = config.endpoint_max_ms - config.endpoint_min_ms
@@ -211,7 +216,7 @@ class TurnDirector:
             turn.speculating = True
             actions.append(Speculate(turn.last_voiced_ms, turn.wait_ms, finished))
         if turn.speculating and silence >= turn.wait_ms:
-            if turn.interrupted and turn.voiced_ms < config.false_interruption_ms:
+            if turn.doubtful:
                 return [*actions, *self._resume(turn, o.end_ms)]
             if turn.voiced_ms < config.min_turn_ms:
                 return [*actions, *self._dismiss(turn, o.end_ms)]
@@ -246,7 +251,9 @@ class TurnDirector:
             actions.append(Interrupt(start, o.end_ms, "continued" if continued else "barge_in"))
             actions += self._open(start, o.end_ms, voiced, told=True)
             assert self._turn is not None
-            self._turn.interrupted = not continued
+            self._turn.doubtful = not continued and voiced < config.false_interruption_ms
+            if not continued and not self._turn.doubtful:
+                actions.append(Commit(o.end_ms))
         return actions
 
     # -- inside --------------------------------------------------------------------------------------------

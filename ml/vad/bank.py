@@ -24,12 +24,15 @@ class VadBank:
         self._state = vad.state(rows)
         self._pending = np.zeros((rows, WINDOW + frame_samples), np.float32)
         self._filled = np.zeros(rows, np.int64)
+        self.probability = np.zeros(rows, np.float32)
+        """Of speech, in the last full window of each row."""
         self._segmenters = [SpeechSegmenter(config) for _ in range(rows)]
 
     def reset(self, row: int) -> None:
         """Start ``row`` anew."""
         self._state.reset([row])
         self._filled[row] = 0
+        self.probability[row] = 0.0
         self._segmenters[row].reset()
 
     def push(
@@ -57,6 +60,7 @@ class VadBank:
         if not full:
             return []
         probabilities = self._vad.step(self._pending[full, :WINDOW], self._state, full)
+        self.probability[full] = probabilities
         events: list[tuple[int, SpeechEvent]] = []
         for row, probability, end_ms in zip(full, probabilities, ends_ms, strict=True):
             left = int(self._filled[row]) - WINDOW

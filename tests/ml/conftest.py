@@ -14,11 +14,20 @@ from scipy.signal import resample_poly
 
 @pytest.fixture(scope="session")
 def telugu_speech() -> npt.NDArray[np.int16]:
-    """A Telugu sentence by espeak-ng, int16 at 16 kHz, without silence around it."""
+    """Two Telugu sentences by espeak-ng, int16 at 16 kHz, without silence around them."""
+    return _spoken("నమస్కారం, మీరు ఎలా ఉన్నారు? ఈ రోజు వాతావరణం చాలా బాగుంది.")
+
+
+@pytest.fixture(scope="session")
+def telugu_question() -> npt.NDArray[np.int16]:
+    """A short Telugu question without a pause, as `telugu_speech`."""
+    return _spoken("మీరు ఎలా ఉన్నారు")
+
+
+def _spoken(text: str) -> npt.NDArray[np.int16]:
     program = shutil.which("espeak-ng")
     if program is None:
         pytest.skip("espeak-ng is not installed (apt-get install espeak-ng)")
-    text = "నమస్కారం, మీరు ఎలా ఉన్నారు? ఈ రోజు వాతావరణం చాలా బాగుంది."
     done = subprocess.run([program, "-v", "te", "--stdout", text], capture_output=True, check=True, timeout=60)
     audio, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
     audio = resample_poly(audio, 16_000, rate)

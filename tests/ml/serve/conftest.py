@@ -10,9 +10,11 @@ import torch
 
 from ml.codec import CodecConfig, TeluCodec
 from ml.serve import wire
-from ml.serve.app import Offer, ServeOptions, Service
+from ml.serve.app import ServeOptions, Service
 from ml.serve.engine import EngineConfig
 from ml.serve.server import ServerConfig
+from ml.serve.shelf import Loaded, Shelf, tiny_models
+from ml.serve.speaking import TalkConfig
 from tests.ml.serve.client import Client
 
 MODELS = {"codec": {"preset": "hifi", "sha256": "0" * 64, "version": "test"}}
@@ -43,7 +45,7 @@ StartServer = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start_server(codec: TeluCodec, tmp_path: Path) -> AsyncIterator[StartServer]:
-    """Start a server: ``await start_server(slots=2, queue_frames=25, address=None, vad=False)``."""
+    """Start a server: ``await start_server(slots=2, queue_frames=25, address=None, vad=False, talk=False)``."""
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -53,17 +55,21 @@ async def start_server(codec: TeluCodec, tmp_path: Path) -> AsyncIterator[StartS
             address: wire.Address | None = None,
             vad: bool = False,
             server: ServerConfig | None = None,
+            talk: bool = False,
         ) -> Running:
             device = torch.device("cpu")
-            offer = Offer("hifi", 16_000, codec.config.hop, 1000.0 * codec.config.delay_samples / 16_000, MODELS)
+            shelf = Shelf(tmp_path, device, slots)
+            shelf.hifi = Loaded(codec, MODELS["codec"])
+            if talk:
+                shelf.dialogue, shelf.s2s = tiny_models(device)
             options = ServeOptions(
                 listen=[address or wire.Address(path=str(tmp_path / "i.sock"))],
                 weights=tmp_path,
-                vad=vad,
-                engine=EngineConfig(capacity=slots, queue_frames=queue_frames, tick_ms=0.0),
+                vad=vad or talk,
+                engine=EngineConfig(capacity=slots, queue_frames=queue_frames, tick_ms=0.0, talk=TalkConfig()),
                 server=server or ServerConfig(),
             )
-            service = Service(codec, offer, device, options)
+            service = Service(shelf, device, options)
             stack.push_async_callback(service.stop)
             (bound,) = await service.start()
             clients = await stack.enter_async_context(AsyncExitStack())

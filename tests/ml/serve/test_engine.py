@@ -11,7 +11,7 @@ from ml.codec import TeluCodec
 from ml.serve.engine import Engine, EngineConfig, Output
 from ml.serve.slots import Session
 from ml.serve.stepper import CodecStepper
-from ml.serve.wire import AudioDown
+from ml.serve.wire import AudioDown, Open
 from tests.ml.serve.client import DEADLINE_S, frames_of, noise
 
 MS = 1_000_000
@@ -50,7 +50,7 @@ class Bench:
             assert self._changed.wait_for(lambda: len(self.outputs) >= count, DEADLINE_S)
 
     def session(self, quantizers: int = 8) -> Session:
-        session = self.engine.open(quantizers)
+        session = self.engine.open(Open(quantizers=quantizers))
         assert session is not None
         return session
 

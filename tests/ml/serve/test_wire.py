@@ -62,6 +62,7 @@ CLIENT = st.one_of(
         quantizers=st.none() | st.integers(1, 8),
         generation=st.none() | U32,
         heard_ms=st.none() | U32,
+        now=st.booleans(),
         **TALK,
     ),
     st.builds(wire.Key, st.sampled_from(["press", "release"])),

@@ -7,6 +7,7 @@ import pytest
 from ml.turn_taking import (
     Action,
     BackchannelHeard,
+    Commit,
     Dismiss,
     Endpoint,
     Interrupt,
@@ -155,7 +156,9 @@ def test_speech_over_the_answer_stops_it_and_becomes_the_next_turn() -> None:
     (interrupt,) = stage.of(Interrupt)
     assert interrupt == Interrupt(began, began + 420, "barge_in")
     assert stage.of(OpenTurn) == [OpenTurn(began - 320)]
+    assert not stage.of(Commit)
     stage.say(400)
+    assert stage.of(Commit) == [Commit(began + 520)]
     stage.play(silent=400)
     assert len(stage.of(Endpoint)) == 1
 
@@ -270,5 +273,5 @@ def test_push_to_talk_goes_by_the_key_alone() -> None:
     [{"mode": "shout"}, {"endpoint_min_ms": 900, "endpoint_max_ms": 300}, {"stop_threshold": 0.9}, {"speculate_ms": 0}],
 )
 def test_options_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="mode|threshold|endpoint"):
+    with pytest.raises(ValueError, match=r"mode|threshold|endpoint"):
         TurnTakingConfig().replace(**wrong)

@@ -1,0 +1,332 @@
+"""Conversations of all rows in mode ``talk``: hear, decide, answer. Runs in the device thread, one call per tick.
+
+A tick takes at most one 20 ms frame of each row. Voice activity and turn-taking look at every one of them; the
+codec and the model, at every second. All rows that need the same work share one batch. Answers are made a little faster
+than they are spoken: at most `TalkConfig.lead_ms` of audio has left before its time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.serve.conversation import CODE_MS, Conversation, MadeFrame, Spoken
+from ml.serve.messages import Speech
+from ml.serve.slots import Frame, Session
+from ml.serve.speaking import NEVER, Mouth, Say, TalkConfig
+from ml.serve.talk_messages import Answer, Endpoint, TurnCodes
+from ml.serve.talker import Talker
+from ml.turn_taking import (
+    Action,
+    BackchannelHeard,
+    Commit,
+    Dismiss,
+    Interrupt,
+    Observation,
+    OpenTurn,
+    Resume,
+    Speculate,
+    SpeechStarted,
+    SpeechStopped,
+    Withdraw,
+)
+from ml.turn_taking import Endpoint as EndpointDecided
+from ml.vad import VadBank
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float32]
+T = TypeVar("T")
+
+
+class TalkStage:
+    """All conversations. ``say`` publishes a message of a session."""
+
+    def __init__(
+        self, vad: VadBank, config: TalkConfig, say: Say, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._vad = vad
+        self._config = config
+        self._say = say
+        self._clock = clock
+        self._rows: dict[int, Conversation] = {}
+        self.mouth = Mouth(config, say, clock)
+
+    def now_ns(self) -> int:
+        """The stage's clock."""
+        return self._clock()
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        return list(self._rows.values())
+
+    def find(self, session: Session) -> Conversation | None:
+        """The session's conversation, unless its row has another owner by now."""
+        found = self._rows.get(session.row)
+        return found if found is not None and found.session is session else None
+
+    def begin(self, conversation: Conversation) -> None:
+        """A row starts anew, with what it remembers of an earlier connection."""
+        self._rows[conversation.row] = conversation
+        self._vad.reset(conversation.row)
+        conversation.talker.reset([conversation.row])
+
+    def sweep(self) -> None:
+        """Forget rows whose session has closed."""
+        for row, conversation in list(self._rows.items()):
+            if conversation.session.closed:
+                del self._rows[row]
+
+    # -- hearing -------------------------------------------------------------------------------------------
+
+    def hear(self, frames: list[tuple[Conversation, Frame]]) -> None:
+        """One microphone frame of each of these rows."""
+        if not frames:
+            return
+        for conversation, _ in frames:
+            if conversation.history:
+                conversation.talker.recall(conversation.row, conversation.history)
+                conversation.history = []
+        audio = np.stack([np.frombuffer(f.audio.pcm, "<i2") for _, f in frames]).astype(np.float32) / np.float32(32_768)
+        self._vad.push([c.row for c, _ in frames], audio, [f.audio.timestamp_ms for _, f in frames])
+        complete: list[tuple[Conversation, Floats]] = []
+        for (conversation, frame), samples in zip(frames, audio, strict=True):
+            whole = conversation.hear(samples, frame.audio.timestamp_ms, conversation.talker.hop)
+            if whole is not None:
+                complete.append((conversation, whole))
+        for talker, group in _by_talker(complete, lambda item: item[0]):
+            codes = talker.encode([c.row for c, _ in group], np.stack([whole for _, whole in group]))
+            for (conversation, _), row_codes in zip(group, codes, strict=True):
+                conversation.coded(row_codes)
+        acting: list[tuple[Conversation, int, list[Action]]] = []
+        now_ns = self._clock()
+        for conversation, frame in frames:
+            actions: list[Action] = []
+            if conversation.director.phase == "answer" and self.mouth.over(conversation, now_ns):
+                actions += self._answer_over(conversation)
+            actions += conversation.director.hear(
+                Observation(
+                    end_ms=conversation.now_ms,
+                    probability=float(self._vad.probability[conversation.row]),
+                    level_db=conversation.level_db(),
+                    echo=conversation.likeness(),
+                )
+            )
+            acting.append((conversation, frame.arrived_ns, actions))
+        self._listen()
+        self.act(acting)
+
+    def _listen(self) -> None:
+        """Open questions: what is new of them goes to the model, rows with equally much in one batch."""
+        waiting = [
+            c for c in self._rows.values() if c.listening and c.answer is None and c.paused is None and c.backlog
+        ]
+        groups: dict[tuple[int, int], list[Conversation]] = defaultdict(list)
+        for conversation in waiting:
+            groups[id(conversation.talker), len(conversation.backlog)].append(conversation)
+        for group in groups.values():
+            codes = np.stack([np.stack(c.backlog, axis=1) for c in group])
+            group[0].talker.listen([c.row for c in group], codes)
+            for conversation in group:
+                conversation.backlog = []
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    def act(self, acting: Iterable[tuple[Conversation, int, list[Action]]]) -> None:
+        """Carry out decisions; ``int`` is when the frame that led to them arrived, ns."""
+        begins: list[Conversation] = []
+        for conversation, arrived_ns, actions in acting:
+            for action in actions:
+                if self._carry_out(conversation, arrived_ns, action):
+                    begins.append(conversation)
+        for talker, group in _by_talker(begins, lambda c: c):
+            self._begin_answers(talker, group)
+
+    def _carry_out(self, c: Conversation, arrived_ns: int, action: Action) -> bool:
+        """Whether the row is to begin an answer."""
+        match action:
+            case SpeechStarted(at_ms):
+                self._say(c.session, Speech("started", max(0, at_ms)))
+            case SpeechStopped(at_ms):
+                self._say(c.session, Speech("stopped", max(0, at_ms)))
+            case OpenTurn(from_ms):
+                c.open_question(from_ms)
+            case Speculate():
+                # While an interruption may still be none, the model keeps the answer that would go on.
+                c.speculating = c.paused is None
+                return c.speculating
+            case Withdraw() if c.speculating:
+                c.speculating = False
+                c.answer = None
+                c.talker.rewind([c.row])
+            case Commit():
+                self._give_up_paused(c)
+            case EndpointDecided():
+                return self._end_question(c, arrived_ns, action)
+            case Dismiss():
+                self._dismiss(c)
+            case Interrupt():
+                self._interrupt(c, action)
+            case Resume():
+                self._resume(c)
+            case BackchannelHeard():
+                log.debug("row %d: a backchannel of %d ms", c.row, action.duration_ms)
+        return False
+
+    def _end_question(self, c: Conversation, arrived_ns: int, action: EndpointDecided) -> bool:
+        needs_begin = not c.speculating
+        c.speculating = False
+        if needs_begin:
+            self._give_up_paused(c)
+            self._listen()
+        c.close_question()
+        self._say(
+            c.session,
+            Endpoint(
+                turn=c.turns,
+                start_ms=max(0, action.speech_start_ms),
+                end_ms=max(0, action.speech_end_ms),
+                decided_ms=max(0, action.decided_ms),
+                reason=action.reason,
+                finished=round(c.finished, 3),
+            ),
+        )
+        self._say(c.session, TurnCodes(c.turns, c.question_codes()))
+        if needs_begin:
+            self._begin_answers(c.talker, [c])
+        answer = c.answer
+        assert answer is not None
+        answer.confirmed = True
+        answer.turn = c.turns
+        answer.decided_ns = arrived_ns
+        answer.latency = {
+            "endpoint_ms": float(max(0, action.decided_ms - action.speech_end_ms)),
+            "first_token_ms": answer.begin_us / 1000,
+            "speculated": 0.0 if needs_begin else 1.0,
+        }
+        c.turns += 1
+        self.mouth.send(c, answer)
+        return False
+
+    def _dismiss(self, c: Conversation) -> None:
+        c.speculating = False
+        c.answer = None
+        c.close_question()
+        self._give_up_paused(c)
+        c.talker.drop([c.row])
+        self._forget_if_asked(c)
+
+    def _interrupt(self, c: Conversation, action: Interrupt) -> None:
+        answer = c.answer
+        if answer is None:
+            return
+        self._say(c.session, Answer(answer.turn, "interrupted", round(answer.sent_ms), action.reason))
+        if action.reason == "continued":
+            # It was no end: the answer is void, the question goes on.
+            c.talker.rewind([c.row])
+        elif action.reason == "barge_in":
+            c.paused = answer
+        else:
+            self._remember(c, answer)
+        c.answer = None
+
+    def _give_up_paused(self, c: Conversation) -> None:
+        """The interrupted answer is over, as far as it was heard."""
+        answer, c.paused = c.paused, None
+        if answer is not None:
+            self._remember(c, answer)
+
+    def _remember(self, c: Conversation, answer: Spoken) -> None:
+        c.talker.remember(c.row, answer.sent)
+        self._forget_if_asked(c)
+
+    def forget(self, c: Conversation) -> None:
+        """The model forgets this conversation: at once, or once the present turn is over."""
+        c.forget_asked = True
+        if c.answer is None and c.paused is None and not c.listening:
+            self._forget_if_asked(c)
+
+    def _forget_if_asked(self, c: Conversation) -> None:
+        if c.forget_asked:
+            c.forget_asked = False
+            c.talker.reset([c.row])
+
+    def _resume(self, c: Conversation) -> None:
+        c.speculating = False
+        c.close_question()
+        answer, c.paused = c.paused, None
+        if answer is None:
+            return
+        c.answer = answer
+        answer.playing_ns = 0
+        answer.sent_ms = 0.0
+        self._say(c.session, Answer(answer.turn, "resumed", round(answer.position_ms(answer.sent))))
+        self.mouth.send(c, answer)
+
+    def heard_until(self, c: Conversation, heard_ms: int) -> None:
+        """How much of the interrupted answer was heard: should it go on, then from there."""
+        if c.paused is None:
+            return
+        answer = c.paused
+        position, frame = 0.0, 0
+        while frame < answer.sent and position + answer.frames[frame].duration_ms <= heard_ms:
+            position += answer.frames[frame].duration_ms
+            frame += 1
+        answer.sent = frame
+
+    # -- answering -----------------------------------------------------------------------------------------
+
+    def _begin_answers(self, talker: Talker, group: list[Conversation]) -> None:
+        started = self._clock()
+        talker.begin([c.row for c in group], [c.voice for c in group], [c.seed + c.turns for c in group])
+        took_us = (self._clock() - started) // 1000
+        for conversation in group:
+            conversation.answer = Spoken(conversation.turns, started, took_us)
+        self._step(talker, group)
+
+    def produce(self) -> None:
+        """One frame for each row whose answer has room."""
+        now_ns = self._clock()
+        due = [c for c in self._rows.values() if c.answer is not None and self.mouth.due_ns(c.answer, now_ns) <= now_ns]
+        for talker, group in _by_talker(due, lambda c: c):
+            self._step(talker, group)
+
+    def next_due_ns(self, now_ns: int) -> int | None:
+        """When `produce` has something to do; None while no answer is being made."""
+        times = [self.mouth.due_ns(c.answer, now_ns) for c in self._rows.values() if c.answer and not c.answer.finished]
+        return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
+
+    def _step(self, talker: Talker, group: list[Conversation]) -> None:
+        made = talker.step([c.row for c in group])
+        for i, conversation in enumerate(group):
+            answer = conversation.answer
+            assert answer is not None
+            if made.ended[i]:
+                answer.finished = True
+            else:
+                pcm = made.pcm[i] if answer.frames else made.pcm[i][talker.delay_samples :]
+                answer.frames.append(MadeFrame(made.codes[i], pcm, made.step_us, made.decode_us))
+                if len(answer.frames) * CODE_MS >= self._config.max_answer_ms:
+                    answer.finished, answer.reason = True, "limit"
+            if answer.confirmed:
+                self.mouth.send(conversation, answer)
+
+    def _answer_over(self, c: Conversation) -> list[Action]:
+        if c.answer is not None:
+            self._remember(c, c.answer)
+        c.answer = None
+        return c.director.answer_ended(c.now_ms)
+
+
+def _by_talker(items: Iterable[T], row_of: Callable[[T], Conversation]) -> list[tuple[Talker, list[T]]]:
+    groups: dict[int, tuple[Talker, list[T]]] = {}
+    for item in items:
+        talker = row_of(item).talker
+        groups.setdefault(id(talker), (talker, []))[1].append(item)
+    return list(groups.values())

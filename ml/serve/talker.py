@@ -1,0 +1,175 @@
+"""The models of a conversation on the device: dialogue codec and speech-to-speech model, with the state of all rows.
+
+Every method must be called by the one thread that owns the device, and takes the numbers of the rows that take part.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ml.codec import TeluCodec
+from ml.s2s import Conditions, S2SModel
+from ml.s2s.sampling import Sampling
+from ml.serve.stepper import PCM_SCALE
+from ml.serve.talk_messages import Codes, Voice
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One answer frame of n rows: codes uint16 [n, levels], PCM16 [n, hop], whether the answer ended before it."""
+
+    codes: Codes
+    pcm: npt.NDArray[np.int16]
+    ended: list[bool]
+    step_us: int
+    decode_us: int
+
+
+class Talker:
+    """One pair of models. Several may be loaded at a time: sessions keep the one they began with."""
+
+    def __init__(
+        self, codec: TeluCodec, model: S2SModel, capacity: int, device: torch.device, sampling: Sampling | None = None
+    ) -> None:
+        if codec.config.n_quantizers != model.config.levels or codec.config.frame_rate != model.config.frame_rate:
+            raise ValueError(
+                f"the codec has {codec.config.n_quantizers} levels at {codec.config.frame_rate} Hz, the model "
+                f"{model.config.levels} at {model.config.frame_rate} Hz: they do not belong together"
+            )
+        self.codec = codec
+        self.model = model
+        self.hop = codec.config.hop
+        self.delay_samples = codec.config.delay_samples
+        self.speakers = {slug: i for i, slug in enumerate(model.config.speakers)}
+        self.emotions = {slug: i for i, slug in enumerate(model.config.emotions)}
+        self._sampling = sampling or Sampling()
+        self._capacity = capacity
+        self._device = device
+        self._ears = codec.streaming_state(capacity)
+        self._mouth = codec.streaming_state(capacity)
+        self._state = model.streaming_state(capacity)
+
+    def warm_up(self, rounds: int = 2) -> float:
+        """A short conversation of every batch size, then reset; returns the milliseconds it took."""
+        started = time.perf_counter()
+        for size in range(1, self._capacity + 1):
+            rows = list(range(size))
+            for _ in range(rounds):
+                codes = self.encode(rows, np.zeros((size, self.hop), np.float32))
+                self.listen(rows, codes[:, :, None])
+                self.begin(rows, [Voice()] * size, rows)
+                self.step(rows)
+                self.reset(rows)
+        return 1000.0 * (time.perf_counter() - started)
+
+    # -- the row -------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def reset(self, rows: list[int]) -> None:
+        """Rows start anew: nothing heard, nothing remembered."""
+        mask = self._mask(rows)
+        self._ears.reset(mask)
+        self._mouth.reset(mask)
+        self._state.reset(rows)
+
+    @torch.inference_mode()
+    def drop(self, rows: list[int]) -> None:
+        """Forget the present question and answer, keep the memory."""
+        self._state.clear(rows)
+
+    @torch.inference_mode()
+    def remember(self, row: int, heard_frames: int) -> None:
+        """The turn is over, and this much of its answer was heard."""
+        self.model.remember(self._state, [row], [heard_frames])
+
+    @torch.inference_mode()
+    def recall(self, row: int, turns: list[tuple[Codes, Codes]]) -> None:
+        """Remember turns of an earlier connection, oldest first: codes uint16 [levels, frames] of both sides."""
+        pairs = [(self._codes(question), self._codes(answer)) for question, answer in turns]
+        self.model.recall(self._state, row, pairs)
+
+    # -- hearing and speaking ------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, rows: list[int], audio: Floats) -> Codes:
+        """The codec's codes uint16 [n, levels] of one frame of each row, audio float32 [n, hop]."""
+        at = torch.tensor(rows, device=self._device)
+        batch = self._ears.gather(at)
+        codes = self.codec.encode_stream(torch.from_numpy(audio).to(self._device), batch)
+        self._ears.scatter(at, batch)
+        return codes[:, :, 0].to("cpu", torch.int32).numpy().astype(np.uint16)
+
+    @torch.inference_mode()
+    def listen(self, rows: list[int], codes: Codes) -> None:
+        """Frames of questions, codes uint16 [n, levels, k]."""
+        self.model.listen(torch.from_numpy(codes.astype(np.int64)).to(self._device), self._state, rows)
+
+    @torch.inference_mode()
+    def begin(self, rows: list[int], voices: list[Voice], seeds: list[int]) -> None:
+        """The questions are over, or so it seems: get ready to answer."""
+        self._mouth.reset(self._mask(rows))
+        conditions = Conditions.cat([self.conditions(voice) for voice in voices]).to(self._device)
+        self.model.begin(self._state, rows, conditions, seeds, self._sampling)
+
+    @torch.inference_mode()
+    def restyle(self, row: int, voice: Voice) -> None:
+        """The rest of the answer that is being made sounds otherwise."""
+        self.model.restyle(self._state, [row], self.conditions(voice).to(self._device))
+
+    @torch.inference_mode()
+    def rewind(self, rows: list[int]) -> None:
+        """Undo `begin`: the questions go on."""
+        self._state.rewind(rows)
+
+    @torch.inference_mode()
+    def step(self, rows: list[int]) -> Made:
+        """The next frame of each row's answer."""
+        started = time.perf_counter_ns()
+        codes, ended = self.model.step(self._state, rows, self._sampling)
+        codes = codes.clamp(max=self.codec.config.codebook_size - 1)
+        codes_out = codes.to("cpu", torch.int32).numpy().astype(np.uint16)
+        stepped = time.perf_counter_ns()
+        at = torch.tensor(rows, device=self._device)
+        batch = self._mouth.gather(at)
+        audio = self.codec.decode_stream(codes[:, :, None], batch)
+        self._mouth.scatter(at, batch)
+        scaled = audio.float().nan_to_num(0.0).mul(PCM_SCALE).round().clamp(-PCM_SCALE, PCM_SCALE - 1)
+        pcm = scaled.to(torch.int16).cpu().numpy()
+        decoded = time.perf_counter_ns()
+        return Made(codes_out, pcm, list(ended), (stepped - started) // 1000, (decoded - stepped) // 1000)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def conditions(self, voice: Voice) -> Conditions:
+        """A voice in the model's terms; speakers and emotions that it does not know count as not given."""
+        weights = [0.0] * len(self.speakers)
+        for slug, weight in voice.speakers.items():
+            if slug in self.speakers:
+                weights[self.speakers[slug]] += weight
+        if not any(weights):
+            weights = [1.0] * len(weights)
+        return Conditions.one(
+            weights,
+            self.emotions.get(voice.emotion, 0),
+            intensity=voice.intensity,
+            pitch=voice.pitch_semitones,
+            energy=voice.energy_db,
+            rate=voice.rate,
+            accent=voice.accent,
+            n_speakers=len(weights),
+        )
+
+    def _codes(self, codes: Codes) -> torch.Tensor:
+        return torch.from_numpy(codes.astype(np.int64)).to(self._device)
+
+    def _mask(self, rows: list[int]) -> torch.Tensor:
+        mask = torch.zeros(self._capacity, dtype=torch.bool)
+        mask[rows] = True
+        return mask.to(self._device)
