@@ -74,12 +74,8 @@ class RecogniserTrainConfig(LoopConfig):
     """Weight of the frame-wise cross-entropy against the phones' known times; CTC alone finds them far later."""
     alignment_delay: int = 3
     """Frames by which the aligned head may lag: what a causal model needs to have heard of a phone."""
-    noise_share: float = 0.5
-    """Share of clips that get background noise."""
-    room_share: float = 0.25
-    """Share of clips that sound in a room."""
-    codec_share: float = 0.3
-    """Share of clips that went through the dialogue codec, where its weights are given."""
+    varied_share: float = 0.7
+    """Share of clips that sound as a microphone in a room hears them: echo, noise, telephone."""
 
 
 RECIPES: dict[str, RecogniserTrainConfig] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
-from scipy.signal import fftconvolve
 from torch import Tensor
 
 from ml.audio.io import SAMPLE_RATE, AudioError, Samples, read_audio
-from ml.data.synthesis.phones import PHONE_ID
+from ml.data.synthesis import (
+    EMOTIONS,
+    PHONE_ID,
+    VOICES,
+    Controls,
+    SpokenClip,
+    SynthesisError,
+    ask,
+    random_talker,
+    speak,
+    vary,
+)
 from ml.recogniser.config import RecogniserTrainConfig
 from ml.train.buckets import Buckets
 from ml.train.data import AUDIO_SUFFIXES, find_audio
@@ -73,8 +83,9 @@ def _rows(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     if manifest.exists():
         for line in manifest.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            if "audio" in row and row.get("phones"):
-                yield folder / row["audio"], row
+            name = row.get("audio") or row.get("path")
+            if name and row.get("phones"):
+                yield folder / name, row
         return
     for path in sorted(p for p in folder.rglob("*") if p.suffix in AUDIO_SUFFIXES):
         card = path.with_suffix(".json")
@@ -84,6 +95,43 @@ def _rows(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
                 yield path, row
 
 
+def phoned(audio: Samples, phones: Iterable[tuple[str, float, float]], text: str, speaker: str) -> PhonedClip:
+    """A clip of audio and its timed phones."""
+    rows = list(phones)
+    return PhonedClip(
+        np.round(np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16),
+        np.array([PHONE_ID[symbol] for symbol, _, _ in rows], np.int64),
+        np.array([[start, end] for _, start, end in rows], np.float32),
+        text,
+        speaker,
+    )
+
+
+def spoken_clips(texts: list[str], count: int, seed: int) -> list[PhonedClip]:
+    """`count` clips made on the spot: half by synthetic strangers, half by the product's voices in every emotion."""
+    clips = []
+    for number in track(range(count), description="speaking", transient=True):
+        rng = np.random.default_rng((seed, number))
+        text = texts[int(rng.integers(len(texts)))]
+        said: SpokenClip
+        try:
+            if number % 2:
+                said = ask(text, talker=random_talker(int(rng.integers(1_000_000))), seed=number)
+            else:
+                controls = Controls(
+                    pitch_semitones=float(rng.uniform(-4.0, 4.0)),
+                    rate=float(rng.uniform(0.75, 1.35)),
+                    accent=float(rng.uniform(0.0, 1.0)) if rng.random() < 0.3 else 0.0,
+                    intensity=float(rng.uniform(0.5, 1.0)),
+                )
+                voice, emotion = VOICES[int(rng.integers(4))], EMOTIONS[int(rng.integers(len(EMOTIONS)))]
+                said = speak(text, voice=voice, emotion=emotion, controls=controls, seed=number)
+        except SynthesisError:  # a line without a letter that can be said
+            continue
+        clips.append(phoned(said.audio, said.phones, text, said.speaker))
+    return clips
+
+
 def load_clips(folders: list[Path], limit: int = 0) -> list[PhonedClip]:
     """Every clip with phones below `folders`, at most `limit` of them. Raises AudioError when there are none."""
     rows = [row for folder in folders for row in _rows(folder)]
@@ -91,10 +139,8 @@ def load_clips(folders: list[Path], limit: int = 0) -> list[PhonedClip]:
         rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[:limit]]
     clips = []
     for path, row in track(rows, description="decoding clips", transient=True):
-        audio = np.round(np.clip(read_audio(path), -1.0, 1.0) * 32767).astype(np.int16)
-        ids = np.array([PHONE_ID[p[0]] for p in row["phones"]], np.int64)
-        spans = np.array([[p[1], p[2]] for p in row["phones"]], np.float32)
-        clips.append(PhonedClip(audio, ids, spans, str(row.get("text", "")), str(row.get("speaker", path.stem))))
+        told = [(p[0], p[1], p[2]) for p in row["phones"]]
+        clips.append(phoned(read_audio(path), told, str(row.get("text", "")), str(row.get("speaker", path.stem))))
     if not clips:
         raise AudioError(
             f"no clips with phones below {', '.join(map(str, folders))}: each needs a .json with `phones` beside it"
@@ -123,36 +169,16 @@ class Surroundings:
         """Audio files below the two folders; None for nothing."""
         return cls(
             [read_audio(p) for p in find_audio([noises])] if noises else [],
-            [_response(read_audio(p)) for p in find_audio([rooms])] if rooms else [],
+            [read_audio(p) for p in find_audio([rooms])] if rooms else [],
         )
 
-    def vary(self, clean: Samples, config: RecogniserTrainConfig, rng: np.random.Generator) -> Samples:
-        """`clean` in a room, with a noise, at another level and through another microphone. All by chance."""
-        length = len(clean)
-        audio: NDArray[Any] = clean
-        if self.rooms and rng.random() < config.room_share:
-            audio = fftconvolve(audio, self.rooms[int(rng.integers(len(self.rooms)))])[:length]
-        if rng.random() < 0.4:  # a first-order tilt: dull or thin microphones
-            factor = float(rng.uniform(-0.7, 0.4))
-            audio = audio + factor * np.concatenate([[0.0], audio[:-1]])
-        if rng.random() < config.noise_share:
-            power = float(np.mean(np.square(audio))) + 1e-9
-            if self.noises and rng.random() < 0.7:
-                noise = self.noises[int(rng.integers(len(self.noises)))]
-                noise = np.resize(np.roll(noise, -int(rng.integers(len(noise)))), length)
-            else:
-                noise = rng.standard_normal(length)
-            scale = power / (float(np.mean(np.square(noise))) + 1e-9) * 10.0 ** (-rng.uniform(3.0, 30.0) / 10.0)
-            audio = audio + noise * np.sqrt(scale)
-        peak = float(np.abs(audio).max()) + 1e-6
-        return (audio * min(10.0 ** (rng.uniform(-18.0, 8.0) / 20.0), 0.99 / peak)).astype(np.float32)
-
-
-def _response(room: Samples) -> Samples:
-    """A room response from its direct sound on, at most 0.4 s, of unit energy: the clip is not shifted in time."""
-    start = int(np.abs(room).argmax())
-    tail = room[start : start + round(0.4 * SAMPLE_RATE)]
-    return (tail / (np.sqrt(np.sum(np.square(tail))) + 1e-9)).astype(np.float32)
+    def vary(self, audio: Samples, share: float, rng: np.random.Generator) -> Samples:
+        """With chance `share` as a microphone in a room hears it, else at a random level."""
+        if rng.random() < share:
+            return vary(audio, seed=int(rng.integers(2**32)), noises=self.noises or None, rooms=self.rooms or None)
+        peak = float(np.abs(audio).max(initial=0.0)) + 1e-6
+        gain = min(10.0 ** (rng.uniform(-18.0, 8.0) / 20.0), 0.99 / peak)
+        return audio * np.float32(gain)
 
 
 @dataclass
@@ -188,7 +214,7 @@ class PhoneBatches:
         for clip in picked:
             lead, tail = (int(v) for v in rng.integers(0, self.edge // 2, 2))
             audio = np.pad(clip.samples, (lead, tail))
-            rows.append(self.around.vary(audio, self.config, rng))
+            rows.append(self.around.vary(audio, self.config.varied_share, rng))
             spans.append(lead / SAMPLE_RATE)
         return collate(picked, rows, spans, self.hop, self.config.alignment_delay)
 
