@@ -100,7 +100,40 @@ HELLO = {
     "client": "contract test",
 }
 PLAYED = {"type": "played", "generation": 0, "played_ms": 250, "buffered_ms": 90, "underruns": 0}
-CONFIG = {"mode": "reconstruct", "turn_taking": "stream", "speaker": "lakshmi", "emotion": None, "quantizers": 8}
+CONFIG = {
+    "mode": "reconstruct",
+    "turn_taking": "stream",
+    "speaker": "lakshmi",
+    "emotion": None,
+    "quantizers": 8,
+    "pitch_semitones": 0.0,
+    "energy_db": -1.5,
+    "rate": 1.0,
+    "accent": None,
+    "intensity": 0.5,
+    "keep_audio": "yes",
+    "endpoint_min_ms": None,
+    "endpoint_max_ms": 800,
+}
+DIALS = {
+    "pitch_semitones": -2.5,
+    "energy_db": 3,
+    "rate": 1.1,
+    "accent": 0.5,
+    "intensity": 1,
+    "keep_audio": "codes",
+    "endpoint_min_ms": 200,
+    "endpoint_max_ms": 800,
+}
+ANSWER = {
+    "type": "answer",
+    "turn": 0,
+    "event": "started",
+    "generation": 3,
+    "at_ms": 0,
+    "reason": "",
+    "latency": {},
+}
 SESSION = "8c5f1a70-3a42-4f0e-9d0b-0d3f6f7f2a11"
 
 
@@ -116,8 +149,14 @@ def up_messages() -> list[dict[str, Any]]:
             "config: all fields",
             text(type="config", speaker="ravi", emotion="joy", quantizers=1, turn_taking="turn"),
         ),
+        ("hello: with dials", text(**(HELLO | DIALS))),
+        ("config: dials and mode, at once", text(type="config", mode="talk", now=True, **DIALS)),
+        ("config: push to talk", text(type="config", turn_taking="push")),
         ("played", text(**PLAYED)),
         ("interrupt", text(type="interrupt")),
+        ("key: press", text(type="key", event="press")),
+        ("key: release", text(type="key", event="release")),
+        ("forget", text(type="forget")),
         ("ping", text(type="ping", id=1, t=12.5)),
         ("ping: whole number for t, with rtt_ms", text(type="ping", id=2, t=12, rtt_ms=3.25)),
         ("end", text(type="end")),
@@ -151,6 +190,11 @@ def up_messages() -> list[dict[str, Any]]:
         ("hello: unknown field", text(**(HELLO | {"voice": "x"})), "bad_message", "voice"),
         ("config: nothing to change", text(type="config"), "bad_message", "config"),
         ("config: unknown turn taking", text(type="config", turn_taking="free"), "bad_message", "turn_taking"),
+        ("config: now alone changes nothing", text(type="config", now=True), "bad_message", "config"),
+        ("config: rate out of bounds", text(type="config", rate=3), "bad_message", "rate"),
+        ("config: keep_audio unknown", text(type="config", keep_audio="some"), "bad_message", "keep_audio"),
+        ("config: endpoint too short", text(type="config", endpoint_min_ms=20), "bad_message", "endpoint_min_ms"),
+        ("key: unknown event", text(type="key", event="hold"), "bad_message", "event"),
         ("played: negative", text(**(PLAYED | {"played_ms": -1})), "bad_message", "played_ms"),
         ("played: fraction", text(**(PLAYED | {"played_ms": 0.5})), "bad_message", "played_ms"),
         ("played: over u32", text(**(PLAYED | {"generation": U32 + 1})), "bad_message", "generation"),
@@ -186,6 +230,10 @@ def down_messages() -> list[dict[str, Any]]:
         ),
         ("config", text(type="config", config=CONFIG)),
         ("generation", text(type="generation", generation=2, reason="interrupt")),
+        ("generation: barge-in", text(type="generation", generation=3, reason="barge_in")),
+        ("endpoint", text(type="endpoint", turn=0, start_ms=340, end_ms=2180, waited_ms=300, reason="silence")),
+        ("answer started", text(**(ANSWER | {"latency": {"endpoint_ms": 300.0, "server_ms": 4.5}}))),
+        ("answer interrupted", text(**(ANSWER | {"event": "interrupted", "at_ms": 860, "reason": "barge_in"}))),
         ("speech started", text(type="speech", event="started", at_ms=340)),
         ("speech stopped", text(type="speech", event="stopped", at_ms=2180)),
         (
@@ -198,7 +246,26 @@ def down_messages() -> list[dict[str, Any]]:
                 duration_ms=2140,
                 audio_url=f"/turns/{SESSION}/audio",
                 output_url=f"/turns/{SESSION}/output",
+                interrupted_at_ms=None,
+                speaker=None,
+                emotion=None,
                 latency={"endpoint_ms": 500.0, "server_ms": 4.5},
+            ),
+        ),
+        (
+            "turn of an answer, audio not kept",
+            text(
+                type="turn",
+                id=SESSION,
+                index=1,
+                role="assistant",
+                duration_ms=2140,
+                audio_url=None,
+                output_url=None,
+                interrupted_at_ms=860,
+                speaker="priya",
+                emotion="happy",
+                latency={},
             ),
         ),
         ("stats", text(type="stats", **stats, ahead_ms=80.0, lost=0, dropped=0, late=0)),
@@ -209,6 +276,12 @@ def down_messages() -> list[dict[str, Any]]:
     ]
     bad = [
         ("unknown type", text(type="shout"), "bad_message"),
+        ("answer: unknown event", text(**(ANSWER | {"event": "sung"})), "bad_message"),
+        (
+            "endpoint: no turn",
+            text(type="endpoint", start_ms=1, end_ms=2, waited_ms=3, reason="silence"),
+            "bad_message",
+        ),
         ("speech: unknown event", text(type="speech", event="paused", at_ms=1), "bad_message"),
         ("generation: no reason", text(type="generation", generation=1), "bad_message"),
     ]

@@ -144,6 +144,9 @@ const object = (v) => typeof v === "object" && v !== null && !Array.isArray(v);
 /** @type {(...words: string[]) => Check} */
 const oneOf = (...words) => (v) => typeof v === "string" && words.includes(v);
 
+/** @type {(check: Check) => Check} */
+const maybe = (check) => (v) => v === null || check(v);
+
 /** The fields each server message must have. More fields are fine: an older page may meet a newer server. */
 /** @type {Record<string, Record<string, Check>>} */
 const SERVER_FIELDS = {
@@ -158,9 +161,18 @@ const SERVER_FIELDS = {
     models: object,
   },
   config: { config: object },
-  generation: { generation: integer, reason: oneOf("interrupt", "config", "resume") },
+  generation: { generation: integer, reason: oneOf("interrupt", "barge_in", "config", "resume") },
   speech: { event: oneOf("started", "stopped"), at_ms: number },
-  turn: { id: text, index: integer, role: oneOf("user", "assistant"), duration_ms: number, audio_url: text, latency: object },
+  endpoint: { turn: integer, start_ms: number, end_ms: number, waited_ms: number, reason: text },
+  answer: {
+    turn: integer,
+    event: oneOf("started", "ended", "interrupted", "resumed"),
+    generation: integer,
+    at_ms: number,
+    reason: text,
+    latency: object,
+  },
+  turn: { id: text, index: integer, role: oneOf("user", "assistant"), duration_ms: number, audio_url: maybe(text), latency: object },
   stats: {
     bitrate_bps: number,
     encode_ms: number,
