@@ -19,6 +19,52 @@ def _data() -> None:
     """Speech data and the dialogue corpus."""
 
 
+@app.command()
+def pairs(
+    out: Annotated[Path, typer.Option(help="Folder of the pairs; made, or completed where it stopped.")],
+    size: Annotated[str, typer.Option(help="tiny (seconds), base (fits CPU training) or full.")] = "base",
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal pairs.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that render.")] = 1,
+    corpus: Annotated[Path | None, typer.Option(help="Folder of corpus files; the shipped one by default.")] = None,
+    sentences: Annotated[
+        Path | None, typer.Option(help="Text file, a sentence a line: questions to fall back on.")
+    ] = None,
+    human: Annotated[
+        list[Path] | None, typer.Option(help="Folder of recordings of people; may be given again.")
+    ] = None,
+    noises: Annotated[Path | None, typer.Option(help="Folder of noise; synthesised noise without.")] = None,
+    rooms: Annotated[Path | None, typer.Option(help="Folder of room impulse responses; synthesised without.")] = None,
+    progress_jsonl: Annotated[Path | None, typer.Option(help="Append progress to this file as JSON lines.")] = None,
+) -> None:
+    """Speak the corpus: questions by many talkers, answers in four voices and nine emotions. Run again to go on."""
+    from ml.data.corpus.loader import CORPUS_DIR, load_corpus
+    from ml.data.pairs.make import make_pairs
+    from ml.data.pairs.sources import find_sources
+    from ml.data.progress import shown
+
+    sources = find_sources(sentences=sentences, human=tuple(human or ()), noises=noises, rooms=rooms)
+    with shown(progress_jsonl) as (tell, lines):
+        report = make_pairs(
+            out,
+            size=size,
+            seed=seed,
+            workers=workers,
+            sources=sources,
+            corpus=load_corpus(corpus or CORPUS_DIR),
+            tell=tell,
+        )
+        lines.result(report.as_dict())
+    typer.echo(
+        f"{report.pairs} pairs of {report.clips} clips in {out}; {report.rendered} rendered in {report.seconds:.0f} s"
+    )
+    for what, why in report.failed[:20]:
+        typer.echo(f"not made: {what}: {why}", err=True)
+    if report.failed:
+        typer.echo(
+            f"{len(report.failed)} clips could not be made; run the same command again to try them anew", err=True
+        )
+
+
 @corpus_app.command()
 def check(
     folder: Annotated[Path | None, typer.Argument(help="Folder of corpus files; the shipped one by default.")] = None,
