@@ -1,0 +1,1 @@
+"""Pages of the dashboard: thin callers of services and selectors."""
