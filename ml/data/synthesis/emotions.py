@@ -12,7 +12,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     "laugh": Program(
         pitch=2.6, range=1.4, word_rise=2.4, declination=-3.5, final=-3.0, emphasis=1.2, bounce=1.0, rate=1.02,
-        pauses=0.9, energy_db=1.5, breath=0.30, tremor=0.55, smile=0.045, jitter=0.25, tilt_db=0.5,
+        pauses=0.9, energy_db=1.5, breath=0.18, tremor=0.55, smile=0.045, jitter=0.25, tilt_db=0.5,
     ),
     "excited": Program(
         pitch=3.2, range=1.5, word_rise=2.8, peak_at=0.35, declination=-0.5, final=-2.0, question=6.0, emphasis=2.0,

@@ -23,6 +23,7 @@ LEAD, TAIL = 0.03, 0.08
 """Seconds of silence that every clip begins and ends with."""
 _MARGIN = 0.12
 """Seconds of pause that the engine gets on both sides, so that its first and last diphone have room."""
+_RAMP = 0.012
 _F0 = (55.0, 420.0)
 
 
@@ -93,7 +94,7 @@ def render(
     starts = np.array(edges)
     centres = (starts[:-1] + starts[1:]) / 2
     gains = np.interp(np.arange(len(audio)) / SAMPLE_RATE, centres, [sound.gain_db for sound in padded])
-    audio = (audio * 10 ** (gains / 20)).astype(np.float32)
+    audio = (audio * 10 ** (gains / 20) * _hush(padded, edges, len(audio))).astype(np.float32)
     audio = aspirate(audio, min(voice.breath + program.breath, 1.0), rng)
     audio = equalise(audio, filters(voice.eq, round(voice.tilt_db + program.tilt_db, 2), voice.low_cut_hz))
     first, last = round((_MARGIN - LEAD) * SAMPLE_RATE), round((edges[-2] + TAIL) * SAMPLE_RATE)
@@ -110,6 +111,21 @@ def render(
             phones.append(TimedPhone(symbol, begin, finish))
     phones.append(TimedPhone(SILENCE, phones[-1].end, round(total, 4)))
     return Spoken(audio, tuple(phones))
+
+
+def _hush(sounds: Sequence[Sound], edges: Sequence[float], count: int) -> np.ndarray:
+    """Gain [T] that closes inside pauses: the engine goes on buzzing there at the recorded speaker's noise floor."""
+    moments, gains = [0.0], [0.0]
+    for number, (sound, start, end) in enumerate(zip(sounds, edges[:-1], edges[1:], strict=True)):
+        if sound.symbol != SILENCE or end - start < 6 * _RAMP:
+            continue
+        if number:
+            moments += [start + _RAMP, start + 3 * _RAMP]
+            gains += [1.0, 0.03]
+        if number < len(sounds) - 1:
+            moments += [end - 2 * _RAMP, end]
+            gains += [0.03, 1.0]
+    return np.interp(np.arange(count) / SAMPLE_RATE, moments, gains)
 
 
 def speak(
