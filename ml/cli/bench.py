@@ -32,6 +32,9 @@ def codec(
     seconds: Annotated[float, typer.Option(help="Audio seconds per measurement.")] = 8.0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    reference: Annotated[
+        bool, typer.Option(help="Time a codec of the usual shape (convolutions at the sample rate) in the same run.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Encode and decode time per chunk, and the real-time factor of both together."""
@@ -54,11 +57,17 @@ def codec(
             for n in rows.split(",")
             for chunk in chunks.split(",")
         ]
+    yardstick = None
+    if reference:
+        from ml.evaluate.reference import reference_speed
+
+        yardstick = reference_speed(chunk_ms=256.0, seconds=seconds, device=device)
     result = {
         "device": device,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "presets": presets,
+        "reference": yardstick,
         "resident_mb_peak": round(resident_mb(), 1),
     }
     if as_json:
@@ -68,3 +77,5 @@ def codec(
     for name, measured in presets.items():
         for row in measured:
             typer.echo(f"{name}  " + "  ".join(f"{k} {v}" for k, v in row.items()))
+    if yardstick:
+        typer.echo("reference  " + "  ".join(f"{k} {v}" for k, v in yardstick.items()))

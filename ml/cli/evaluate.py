@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ml.codec.adapters import AdaptedCodec
+    from ml.codec.model import TeluCodec
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -19,7 +23,9 @@ def _evaluate() -> None:
 @app.command()
 def codec(
     data: Annotated[list[Path], typer.Option(help="Folder of audio; may be repeated.")],
-    preset: Annotated[str, typer.Option(help="Codec preset.")] = "hifi",
+    preset: Annotated[
+        str, typer.Option(help="Codec preset, or hf:FOLDER or hf:ID for EnCodec, Mimi or DAC by transformers.")
+    ] = "hifi",
     weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
     quantizers: Annotated[str, typer.Option(help="Numbers of codebooks to measure, comma-separated.")] = "1,2,4,6,8",
     skip: Annotated[int, typer.Option(help="Leave out this many files at the start (those used for validation).")] = 0,
@@ -38,13 +44,19 @@ def codec(
     from ml.evaluate.codec import evaluate_codec
     from ml.train.data import find_audio, split_of
 
-    model = load_preset(preset, weights)
+    if preset.startswith("hf:"):
+        from ml.codec.adapters import load_adapted
+
+        model: TeluCodec | AdaptedCodec = load_adapted(preset.removeprefix("hf:"))
+    else:
+        model = load_preset(preset, weights)
+    counts = tuple(n for n in map(int, quantizers.split(",")) if n <= model.config.n_quantizers)
     paths = [p for p in find_audio(data) if split in ("all", split_of(p))][skip : skip + limit]
     console = Console(stderr=True)
     result = evaluate_codec(
         model,
         paths,
-        quantizers=tuple(int(n) for n in quantizers.split(",")),
+        quantizers=counts or (model.config.n_quantizers,),
         progress=lambda files: track(files, description="measuring", console=console),
     )
     if card:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ml.audio.io import AudioError, Samples, read_audio
+from ml.codec.adapters import AdaptedCodec
 from ml.codec.model import TeluCodec
 from ml.evaluate import metrics
 from ml.evaluate.opus import opus_round_trip
@@ -41,7 +42,7 @@ class _Mean:
 
 
 def evaluate_codec(
-    codec: TeluCodec,
+    codec: TeluCodec | AdaptedCodec,
     paths: list[Path],
     *,
     quantizers: tuple[int, ...],

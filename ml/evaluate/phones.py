@@ -75,7 +75,7 @@ def evaluate_phones(
         codes, halves, _ = read(path)
         for half in range(2):
             known = halves[:, half] >= 0
-            np.add.at(counts, (codes[known], half, halves[known, half]), 1)
+            np.add.at(counts[:, half], (codes[known], halves[known, half]), 1)
     if not counts.any():
         raise AudioError("no clip has phones beside it (a JSON file with `phones`); synthesise some first")
     prior = counts.sum(axis=0, keepdims=True)

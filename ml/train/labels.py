@@ -30,7 +30,7 @@ def pitch_of(audio: Samples) -> NDArray[np.float32]:
     try:
         praat = importlib.import_module("parselmouth")
     except ImportError:
-        raise LabelError("package praat-parselmouth is not installed; run `make setup-dev` first") from None
+        raise LabelError("package praat-parselmouth is not installed; run `pip install praat-parselmouth`") from None
     count = len(audio) // STEP + 1
     if len(audio) < SAMPLE_RATE // 10:
         return np.zeros(count, np.float32)
