@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ml.s2s.codebooks import Codebooks
 from ml.s2s.config import S2SConfig
-from ml.s2s.layers import FeedForward, attend, heads, merge, rotary, rotate
+from ml.s2s.layers import FeedForward, Rotation, attend, heads, merge
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Caches:
         out = []
         for i, row in enumerate(rows):
             n, m = filled[i], there[i]
-            own = attend(q[i : i + 1], self.keys[row : row + 1, layer, :, :n], self.values[row : row + 1, layer, :, :n])
+            ring = self.keys[row : row + 1, layer, :, :n], self.values[row : row + 1, layer, :, :n]
+            own = attend(q[i : i + 1], *ring, scale=1.0)
             other = attend(
                 cross_q[i : i + 1],
                 self.cross_keys[row : row + 1, layer, :, :m],
@@ -60,14 +61,12 @@ class DecoderBlock(nn.Module):
         self.think_norm = nn.LayerNorm(width, elementwise_affine=False)
         self.think = FeedForward(width, config.decoder_ffn * width)
 
-    def split(self, x: Tensor, scale: Tensor, shift: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+    def split(self, x: Tensor, scale: Tensor, shift: Tensor, rotation: Rotation) -> tuple[Tensor, ...]:
         """Turned query and key, value and cross query, `[B, heads, T, dim]` each."""
-        batch, time, width = x.shape
-        parts = self.enter(torch.addcmul(shift, self.norm(x), scale)).view(batch, time, 4, self.n_heads, -1)
-        turned = rotate(parts[:, :, :2], cos.to(parts.dtype), sin.to(parts.dtype))
-        q, k = turned.permute(2, 0, 3, 1, 4).unbind(0)
-        v, cross = parts[:, :, 2:].permute(2, 0, 3, 1, 4).unbind(0)
-        return q, k, v, cross
+        width = x.shape[2]
+        parts = self.enter(torch.addcmul(shift, self.norm(x), scale))
+        both, v, cross = parts.split([2 * width, width, width], dim=2)
+        return (*rotation(both), heads(v, self.n_heads), heads(cross, self.n_heads))
 
     def finish(self, x: Tensor, attended: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Residuals of both halves; `attended` `[B, T, 2 width]`."""
@@ -75,13 +74,13 @@ class DecoderBlock(nn.Module):
         return x + self.think(torch.addcmul(shift, self.think_norm(x), scale))
 
     def forward(
-        self, x: Tensor, modulation: Tensor, rotation: tuple[Tensor, Tensor], k: Tensor, v: Tensor, there: Tensor,
+        self, x: Tensor, modulation: Tensor, rotation: Rotation, k: Tensor, v: Tensor, there: Tensor,
         window: Tensor | None,
     ) -> Tensor:  # fmt: skip
         """Whole sequences `[B, T, C]`; `modulation` `[B, 4, C]`, cross keys and values `[B, heads, N, dim]`."""
         scale, shift, think_scale, think_shift = modulation[:, :, None].unbind(1)
-        own_q, own_k, own_v, cross_q = self.split(x, 1.0 + scale, shift, *rotation)
-        own = attend(own_q, own_k, own_v, window, causal=window is None)
+        own_q, own_k, own_v, cross_q = self.split(x, 1.0 + scale, shift, rotation)
+        own = attend(own_q, own_k, own_v, window, causal=window is None, scale=1.0)
         other = attend(cross_q, k, v, there)
         return self.finish(x, torch.cat([merge(own), merge(other)], dim=2), 1.0 + think_scale, think_shift)
 
@@ -107,11 +106,12 @@ class Decoder(nn.Module):
         """Input vectors of frames: their features `[B, T, 2 code_dim]` and codes of level 0 `[B, T]`."""
         return self.enter(features).to(features.dtype) + self.first(first)
 
-    def look_at(self, memory: Tensor) -> Tensor:
-        """Cross keys and values of memory vectors `[B, N, encoder_width]`: `[layers, 2, B, heads, N, dim]`."""
-        config = self.config
-        parts = self.cross(memory).unflatten(2, (config.decoder_layers, 2, config.decoder_heads, -1))
-        return parts.permute(2, 3, 0, 4, 1, 5)
+    def look_at(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Cross keys and values of memory vectors `[B, N, encoder_width]` per layer: `[B, heads, N, dim]` each."""
+        # Split, not indexed: the gradient of a split is one concatenation, that of an index a full-size sum.
+        parts = self.cross(memory).split(self.config.decoder_width, dim=2)
+        each = [heads(part, self.config.decoder_heads) for part in parts]
+        return list(zip(each[0::2], each[1::2], strict=True))
 
     def forward(
         self,
@@ -127,19 +127,18 @@ class Decoder(nn.Module):
         `modulation` `[B, layers, 4, C]`; `memory` `[B, N, encoder_width]` with `there` bool `[B, N]`; `keep` bool
         `[B, T]` hides frames from the input.
         """
-        config, (rows, _, time) = self.config, answer.shape
+        config, (rows, _, time), width = self.config, answer.shape, self.config.decoder_width
         x = self.embed(books.features(answer), answer[:, 0])
         if keep is not None:
             x = torch.where(keep[:, :, None], x, self.masked)
         x = torch.cat([self.start.expand(rows, 1, -1), x], dim=1)
         at = torch.arange(time + 1, device=answer.device)
-        rotation = rotary(at[:, None, None], config.decoder_width // config.decoder_heads)
+        rotation = Rotation(at, config.decoder_heads, width // config.decoder_heads, x.dtype)
         distance = at[:, None] - at
         window = (distance >= 0) & (distance < config.window) if time + 1 > config.window else None
-        cross = self.look_at(memory)
         mask = there[:, None, None]
-        for i, block in enumerate(self.blocks):
-            inputs = (x, modulation[:, i], rotation, cross[i, 0], cross[i, 1], mask, window)
+        for block, cross, style in zip(self.blocks, self.look_at(memory), modulation.unbind(1), strict=True):
+            inputs = (x, style, rotation, *cross, mask, window)
             x = checkpoint(block, *inputs, use_reentrant=False) if self.checkpointing and self.training else block(*inputs)
         return self.norm(x)
 
@@ -149,7 +148,8 @@ class Decoder(nn.Module):
         """One frame of each of n rows: inputs `[n, C]` at positions `at` to hidden vectors `[n, C]`; fills caches."""
         config = self.config
         positions = torch.tensor(at, device=x.device)
-        rotation = rotary(positions[:, None, None, None], config.decoder_width // config.decoder_heads)
+        dim = config.decoder_width // config.decoder_heads
+        rotation = Rotation(positions[:, None], config.decoder_heads, dim, x.dtype)
         slots = positions % config.window
         index = torch.tensor(rows, device=x.device)
         filled = [min(position + 1, config.window) for position in at]
@@ -157,7 +157,7 @@ class Decoder(nn.Module):
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, DecoderBlock)
             scale, shift, think_scale, think_shift = modulation[:, layer, :, None].unbind(1)
-            q, k, v, cross_q = block.split(x, scale, shift, *rotation)
+            q, k, v, cross_q = block.split(x, scale, shift, rotation)
             caches.keys[index, layer, :, slots] = k[:, :, 0]
             caches.values[index, layer, :, slots] = v[:, :, 0]
             attended = caches.attend(layer, q, cross_q, rows, filled, there)

@@ -14,9 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from ml.codec.streaming import StreamState
 from ml.s2s.codebooks import Codebooks
 from ml.s2s.config import S2SConfig
-from ml.s2s.layers import DepthwiseConv, FeedForward, attend, heads, merge, rotary, rotate
-
-Rotation = tuple[Tensor, Tensor]
+from ml.s2s.layers import DepthwiseConv, FeedForward, Rotation, attend, drop, heads, merge
 
 
 class ConformerBlock(nn.Module):
@@ -45,7 +43,7 @@ class ConformerBlock(nn.Module):
         self.conv.allocate(state)
 
     def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout, self.training) if self.dropout else x
+        return drop(x, self.dropout) if self.dropout and self.training else x
 
     def forward(self, x: Tensor, rotation: Rotation, mask: Tensor, state: StreamState | None = None) -> Tensor:
         """`[B, T, C]`; `mask` bool over keys (with the look-back before them, when streaming)."""
@@ -56,14 +54,13 @@ class ConformerBlock(nn.Module):
         return torch.add(x, self._drop(self.after(self.norms[3](x))), alpha=0.5)
 
     def _attention(self, x: Tensor, rotation: Rotation, mask: Tensor, state: StreamState | None) -> Tensor:
-        batch, time, _ = x.shape
-        parts = self.qkv(x).view(batch, time, 3, self.n_heads, -1)
-        cos, sin = (part.to(parts.dtype)[:, :, None, None] for part in rotation)
-        turned = rotate(parts[:, :, :2], cos, sin).flatten(3)
-        q, k, v = turned[:, :, 0], turned[:, :, 1], parts[:, :, 2].flatten(2)
+        both, v = self.qkv(x).split([2 * self.width, self.width], dim=2)
+        q, k = rotation(both)
+        v = heads(v, self.n_heads)
         if state is not None:
-            k, v = state.extend(f"{self.key}.kv", torch.cat([k, v], dim=-1)).chunk(2, dim=-1)
-        return self.attended(merge(attend(heads(q, self.n_heads), heads(k, self.n_heads), heads(v, self.n_heads), mask)))
+            past = state.extend(f"{self.key}.kv", torch.cat([merge(k), merge(v)], dim=-1))
+            k, v = (heads(part, self.n_heads) for part in past.chunk(2, dim=-1))
+        return self.attended(merge(attend(q, k, v, mask, scale=1.0)))
 
 
 class Encoder(nn.Module):
@@ -112,7 +109,7 @@ class Encoder(nn.Module):
         seen = (chunk[None] <= chunk[:, None]) & (at[None] >= (chunk * config.chunk - config.lookback)[:, None])
         mask = seen & (at < frames[:, None])[:, None, :]
         mask = mask | torch.eye(time, dtype=torch.bool, device=device)  # padding sees itself rather than nothing
-        return self._run(x, at[None], mask[:, None], None)
+        return self._run(x, at, mask[:, None], None)
 
     def stream(
         self, books: Codebooks, codes: Tensor, heard: Tensor, count: Tensor, state: StreamState
@@ -129,7 +126,7 @@ class Encoder(nn.Module):
 
     def _run(self, x: Tensor, at: Tensor, mask: Tensor, state: StreamState | None) -> tuple[Tensor, Tensor]:
         config = self.config
-        rotation = rotary(at, config.encoder_width // config.encoder_heads)
+        rotation = Rotation(at, config.encoder_heads, config.encoder_width // config.encoder_heads, x.dtype)
         phones = x
         for i, block in enumerate(self.blocks):
             if self.checkpointing and self.training:

@@ -128,9 +128,9 @@ def begin(
     for i, row in enumerate(rows):
         kept = sights[i : i + 1, seen[i]]
         count = kept.shape[1]
-        keys_values = model.decoder.look_at(kept)
-        state.caches.cross_keys[row, :, :, :count] = keys_values[:, 0, 0]
-        state.caches.cross_values[row, :, :, :count] = keys_values[:, 1, 0]
+        for layer, (keys, values) in enumerate(model.decoder.look_at(kept)):
+            state.caches.cross_keys[row, layer, :, :count] = keys[0]
+            state.caches.cross_values[row, layer, :, :count] = values[0]
         counters = state.rows[row]
         counters.sights, counters.at, counters.answering, counters.ended = count, 0, True, False
         counters.plan = int(plan[i]) if model.plan_head is not None else -1
