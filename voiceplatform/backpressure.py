@@ -12,6 +12,10 @@ from zope.interface import implementer
 CLOSE_HANDSHAKE_S = 3.0
 """How long a peer may take to read its close code; Autobahn's second is short for a phone on a bad line."""
 
+SIMPLE_PATH = b"/ws"
+SIMPLE_MESSAGE_BYTES = 1024 * 1024
+"""The simple protocol's messages hold whole sentences; everywhere else the server's own, small limit stays."""
+
 
 @implementer(IPushProducer)
 class _Throttle:
@@ -37,6 +41,8 @@ class ThrottledWebSocket(WebSocketProtocol):
         self.transport.unregisterProducer()  # the HTTP channel's, which has handed the connection over
         self.transport.registerProducer(_Throttle(self.transport), True)
         self.closeHandshakeTimeout = CLOSE_HANDSHAKE_S
+        if self.path == SIMPLE_PATH:
+            self.maxMessagePayloadSize = self.maxFramePayloadSize = SIMPLE_MESSAGE_BYTES
         super().onOpen()
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:

@@ -36,8 +36,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Telugu Voice",
     "DESCRIPTION": (
         "Voices, conversations and training of a platform on which people talk in Telugu.\n\n"
-        "Log in on the site (session cookie and `X-CSRFToken`), or send `Authorization: Bearer tvp_…` with a token from "
-        "the account page. Errors are `application/problem+json` and say what to do. Lists come in pages: follow `next`."
+        "Log in on the site (session cookie and `X-CSRFToken`), or send `Authorization: Bearer tvp_…` with a token "
+        "from the account page. Errors are `application/problem+json` and say what to do. Lists come in pages: "
+        "follow `next`."
     ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
