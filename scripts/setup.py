@@ -272,6 +272,9 @@ SYSTEM = {  # what it is for the user: (Debian package, program names, any of wh
     "PostgreSQL": ("postgresql", ("initdb",)),
     "Redis": ("redis-server", ("redis-server", "valkey-server")),
     "Chromium": ("chromium", ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")),
+    # voices for making data (ml/data/synthesis); the product runs without
+    "Festival": ("festival festival-te festvox-te-nsk", ("festival",)),
+    "espeak-ng": ("espeak-ng", ("espeak-ng",)),
 }
 
 
@@ -296,9 +299,13 @@ def system_tools(setup: Setup) -> None:
     if missing and may_apt():
         print(f"· installing {', '.join(missing)} by apt", flush=True)
         try:
-            apt_install(setup, list(missing.values()))
-        except SetupError as error:
-            print(fail_line(str(error)), file=sys.stderr)
+            apt_install(setup, " ".join(missing.values()).split())
+        except SetupError:  # one that this release does not have must not keep the others out
+            for packages in missing.values():
+                try:
+                    apt_install(setup, packages.split())
+                except SetupError as error:
+                    print(fail_line(str(error)), file=sys.stderr)
         missing = missing_system()
     if missing:
         print(
