@@ -65,6 +65,30 @@ def pairs(
         )
 
 
+@app.command()
+def codes(
+    pairs: Annotated[Path, typer.Option(help="Folder of pairs, complete or still being rendered.")],
+    codec: Annotated[str, typer.Option(help="Codec preset, or a .safetensors file.")] = "dialogue",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 1,
+    progress_jsonl: Annotated[Path | None, typer.Option(help="Append progress to this file as JSON lines.")] = None,
+) -> None:
+    """Encode every clip of a folder of pairs that has no codes yet. Run again after more was rendered."""
+    import torch
+
+    from ml.codec.checkpoint import load_codec, load_preset
+    from ml.data.pairs.codes import make_codes
+    from ml.data.progress import shown
+
+    if threads:
+        torch.set_num_threads(threads)
+    loaded = load_codec(Path(codec), device) if codec.endswith(".safetensors") else load_preset(codec, device=device)
+    with shown(progress_jsonl) as (tell, lines):
+        report = make_codes(pairs, loaded, tell)
+        lines.result({"clips": report.clips, "encoded": report.encoded, "seconds": round(report.seconds, 1)})
+    typer.echo(f"{report.encoded} of {report.clips} clips encoded in {report.seconds:.0f} s; key {report.key[:12]}")
+
+
 @corpus_app.command()
 def check(
     folder: Annotated[Path | None, typer.Argument(help="Folder of corpus files; the shipped one by default.")] = None,
