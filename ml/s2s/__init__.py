@@ -1,6 +1,7 @@
 """The speech-to-speech model: question codes in, answer codes out, no text in between."""
 
 from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch, S2SOutput
+from ml.s2s.checkpoint import export_s2s, load_s2s, load_s2s_preset
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.model import S2SModel
 from ml.s2s.sampling import Sampling
@@ -18,4 +19,7 @@ __all__ = [
     "S2SState",
     "S2SStateError",
     "Sampling",
+    "export_s2s",
+    "load_s2s",
+    "load_s2s_preset",
 ]

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor, nn
 
 from ml.s2s.config import S2SConfig
+
+
+def codebooks_sha256(codebooks: Tensor) -> str:
+    """Identity of a codec's codes: digest of its codebooks in half precision, in which they ship.
+
+    A codec whose decoder was trained further keeps it: its codes mean what they meant.
+    """
+    return hashlib.sha256(codebooks.detach().to("cpu", torch.float16).contiguous().numpy().tobytes()).hexdigest()
 
 
 class Codebooks(nn.Module):

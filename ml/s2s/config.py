@@ -92,9 +92,7 @@ class S2SConfig:
         if not 1 <= self.ctc_layer <= self.encoder_layers:
             raise S2SConfigError(f"ctc_layer must be 1 to encoder_layers ({self.encoder_layers}), got {self.ctc_layer}")
         if min(self.levels, self.chunk, self.window, self.max_frames, self.summary_slots, self.memory_turns) < 1:
-            raise S2SConfigError(
-                "levels, chunk, window, max_frames, summary_slots and memory_turns must be at least 1"
-            )
+            raise S2SConfigError("levels, chunk, window, max_frames, summary_slots and memory_turns must be at least 1")
         if self.question_frames < self.chunk or self.conv_taps < 2:
             raise S2SConfigError("question_frames must be at least chunk, and conv_taps at least 2")
 

@@ -28,7 +28,9 @@ class Caches:
     cross_keys: Tensor
     cross_values: Tensor
 
-    def attend(self, layer: int, q: Tensor, cross_q: Tensor, rows: list[int], filled: list[int], there: list[int]) -> Tensor:
+    def attend(
+        self, layer: int, q: Tensor, cross_q: Tensor, rows: list[int], filled: list[int], there: list[int]
+    ) -> Tensor:
         """One query `[n, heads, 1, dim]` of each of `rows` over its ring and over its memory: `[n, 1, 2 width]`.
 
         Row by row on views: each has its own length, nothing is copied or masked, and a row's result cannot depend
@@ -139,7 +141,11 @@ class Decoder(nn.Module):
         mask = there[:, None, None]
         for block, cross, style in zip(self.blocks, self.look_at(memory), modulation.unbind(1), strict=True):
             inputs = (x, style, rotation, *cross, mask, window)
-            x = checkpoint(block, *inputs, use_reentrant=False) if self.checkpointing and self.training else block(*inputs)
+            x = (
+                checkpoint(block, *inputs, use_reentrant=False)
+                if self.checkpointing and self.training
+                else block(*inputs)
+            )
         return self.norm(x)
 
     def step(

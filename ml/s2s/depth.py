@@ -69,5 +69,7 @@ class DepthHead(nn.Module):
         """Teacher forcing: hidden `[M, C]` and codes int64 `[M, levels]` to `[M, levels - 1, codebook_size]`."""
         vectors = books.vectors(codes[:, :, None])[:, 0, :-1]
         below = torch.cat([vectors.cumsum(dim=1), vectors], dim=-1).transpose(0, 1)
-        x = self._mix(self.hidden(hidden).to(self.level.dtype) + self.below(below).to(self.level.dtype) + self.level[1:, None])
+        x = self._mix(
+            self.hidden(hidden).to(self.level.dtype) + self.below(below).to(self.level.dtype) + self.level[1:, None]
+        )
         return torch.baddbmm(self.bias, x, self.deeper.transpose(1, 2)).transpose(0, 1)

@@ -214,9 +214,7 @@ def remember(model: S2SModel, state: S2SState, rows: Sequence[int], heard: Seque
     frames = [state.rows[row].at for row in rows]
     if heard is not None:
         frames = [max(0, min(pair)) for pair in zip(frames, heard, strict=True)]
-    answers = model.summarize(
-        state.said[rows][:, :, : max(1, *frames)], torch.tensor(frames, device=state.device)
-    )
+    answers = model.summarize(state.said[rows][:, :, : max(1, *frames)], torch.tensor(frames, device=state.device))
     for i, row in enumerate(rows):
         there_sides = (state.rows[row].frames > 0, frames[i] > 0)
         if any(there_sides):

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ml.s2s import live
 from ml.s2s.batch import Conditions, Past, S2SBatch, S2SOutput
-from ml.s2s.codebooks import Codebooks
+from ml.s2s.codebooks import Codebooks, codebooks_sha256
 from ml.s2s.config import S2SConfig
 from ml.s2s.decoder import Decoder
 from ml.s2s.depth import DepthHead
@@ -20,8 +20,6 @@ from ml.s2s.memory import Memory, Reader
 from ml.s2s.sampling import Sampling
 from ml.s2s.state import S2SState
 from ml.s2s.style import Style
-
-TRAINING_ONLY = ("intent_head.", "phone_head.")
 
 
 class Understood(NamedTuple):
@@ -39,7 +37,8 @@ class S2SModel(nn.Module):
         super().__init__()
         width = config.encoder_width
         self.config = config
-        self.codec_sha256 = ""  # of the codec whose codes it speaks; part of the card
+        self.codec_sha256 = ""  # of the weights file of the codec that it was trained with, for the card
+        self.codebooks_sha256 = ""  # identity of the codes that it speaks, see `speaks`
         self.books = Codebooks(config)
         self.encoder = Encoder(config)
         self.reader = Reader(config)
@@ -57,10 +56,15 @@ class S2SModel(nn.Module):
         self.intent_head = nn.Linear(slots, config.n_intents) if config.n_intents else None
         self.phone_head = nn.Linear(config.decoder_width, config.n_phones)
 
-    def use_codebooks(self, codebooks: Tensor, sha256: str) -> None:
-        """Bind the model to a codec: its codebooks `[levels, size, code_dim]` and the sha256 of its weights."""
+    def use_codebooks(self, codebooks: Tensor, sha256: str = "") -> None:
+        """Bind the model to a codec: its codebooks `[levels, size, code_dim]` and the sha256 of its weights file."""
         self.books.fill(codebooks)
+        self.codebooks_sha256 = codebooks_sha256(codebooks)
         self.codec_sha256 = sha256
+
+    def speaks(self, codebooks: Tensor) -> bool:
+        """Whether codes of a codec with these codebooks are the model's own."""
+        return codebooks_sha256(codebooks) == self.codebooks_sha256
 
     def checkpoint_activations(self, on: bool = True) -> None:
         """Recompute the blocks' activations in the backward pass: less memory for a third more time."""

@@ -164,11 +164,10 @@ class Shelf:
 
     @staticmethod
     def _check_pair(codec: Loaded, s2s: Loaded) -> None:
-        wanted = s2s.model.codec_sha256
-        if wanted and wanted != codec.card["sha256"]:
+        if not s2s.model.speaks(codec.model.quantizer.codebooks):
             raise ShelfError(
-                f"the S2S model speaks the codes of codec {wanted[:12]}, not of {codec.card['sha256'][:12]}; "
-                "use the codec that it was trained with"
+                f"the S2S model speaks the codes of codec {s2s.model.codec_sha256[:12]}, and "
+                f"{codec.card['sha256'][:12]} has other codebooks; use the codec that it was trained with"
             )
 
 

@@ -1,0 +1,61 @@
+"""Weights of the S2S model on disk: a safetensors file in half precision and a JSON card beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ml.codec.checkpoint import WEIGHTS_DIR, CheckpointError
+from ml.s2s.config import S2SConfig, S2SConfigError
+from ml.s2s.model import S2SModel
+from ml.shipped import read_shipped, write_shipped
+
+TRAINING_ONLY = ("intent_head.",)
+"""Heads that only training needs; a shipped model is without them."""
+
+
+def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
+    """The model stored at `path` (safetensors, its card beside it), for inference. Raises CheckpointError."""
+    card, tensors = read_shipped(path)
+    try:
+        model = S2SModel(S2SConfig.from_dict(card["config"]))
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+    except (S2SConfigError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"weights {path} do not fit their card: {error}") from None
+    lacking = [name for name in missing if not name.startswith(TRAINING_ONLY)]
+    if lacking or unexpected:
+        raise CheckpointError(f"weights {path} lack {lacking[:3]} or hold unknown {unexpected[:3]}; restore them")
+    if missing:
+        model.intent_head = None
+    model.codec_sha256 = str(card.get("codec_sha256", ""))
+    model.codebooks_sha256 = str(card.get("codebooks_sha256", ""))
+    return model.eval().requires_grad_(False).to(device)
+
+
+def export_s2s(model: S2SModel, path: Path, card: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
+    """Write inference weights (without the heads of training) and a card with what `load_s2s` needs added."""
+    tensors = {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in model.state_dict().items()
+        if not name.startswith(TRAINING_ONLY)
+    }
+    own = {
+        "kind": "s2s",
+        "preset": model.config.preset,
+        "config": model.config.to_dict(),
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith(TRAINING_ONLY)),
+        "codec_sha256": model.codec_sha256,
+        "codebooks_sha256": model.codebooks_sha256,
+    }
+    write_shipped(path, tensors, {"name": f"S2S {model.config.preset}", **card, **own})
+
+
+def load_s2s_preset(preset: str, weights: Path | None = None, device: str | torch.device = "cpu") -> S2SModel:
+    """The shipped model of a preset, from folder `weights` (`WEIGHTS_DIR` by default). Raises CheckpointError."""
+    path = (weights or WEIGHTS_DIR) / f"s2s-{preset}.safetensors"
+    if not path.exists():
+        known = sorted(p.stem.removeprefix("s2s-") for p in path.parent.glob("s2s-*.safetensors"))
+        raise CheckpointError(f"no weights for S2S preset {preset!r} in {path.parent}; there are: {known}")
+    return load_s2s(path, device)

@@ -1,0 +1,54 @@
+"""Shipped weights come back as they were, fit only their card, and know the codes that they speak."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ml.codec import CheckpointError, CodecConfig, TeluCodec
+from ml.s2s import Conditions, S2SConfig, S2SModel, Sampling, export_s2s, load_s2s, load_s2s_preset
+
+
+def greedy_answer(model: S2SModel) -> torch.Tensor:
+    state = model.streaming_state(1)
+    model.listen(torch.arange(80).reshape(1, 8, 10), state, [0])
+    model.begin(state, [0], Conditions.one(2, 1), [0], Sampling.greedy())
+    return torch.stack([model.step(state, [0], Sampling.greedy())[0][0] for _ in range(6)])
+
+
+def test_weights_come_back_without_the_heads_of_training(model: S2SModel, tmp_path: Path) -> None:
+    path = tmp_path / "s2s-tiny.safetensors"
+    export_s2s(model, path, {"version": "test"}, torch.float32)
+    loaded = load_s2s_preset("tiny", tmp_path)
+    assert loaded.intent_head is None
+    assert loaded.config == model.config
+    assert torch.equal(greedy_answer(loaded), greedy_answer(model))
+    export_s2s(model, tmp_path / "half.safetensors", {})
+    assert (tmp_path / "half.safetensors").stat().st_size < path.stat().st_size * 0.6
+
+
+def test_model_knows_the_codes_that_it_speaks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    codec, other = (TeluCodec(CodecConfig.named("tiny-dialogue")).fold() for _ in range(2))
+    model = S2SModel(S2SConfig.named("tiny", code_dim=codec.config.code_dim))
+    model.use_codebooks(codec.quantizer.codebooks, "abc")
+    export_s2s(model, tmp_path / "s2s-tiny.safetensors", {})
+    loaded = load_s2s_preset("tiny", tmp_path)
+    assert loaded.codec_sha256 == "abc"
+    assert loaded.speaks(codec.quantizer.codebooks.half().float())
+    assert not loaded.speaks(other.quantizer.codebooks)
+
+
+def test_wrong_files_say_what_to_do(model: S2SModel, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no weights for S2S preset 'cpu'"):
+        load_s2s_preset("cpu", tmp_path)
+    path = tmp_path / "s2s-tiny.safetensors"
+    export_s2s(model, path, {})
+    card = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**card, "config": {**card["config"], "decoder_width": 64}}))
+    with pytest.raises(CheckpointError, match="do not fit their card"):
+        load_s2s(path)
+    path.with_suffix(".json").write_text(json.dumps({**card, "config": {**card["config"], "colour": "red"}}))
+    with pytest.raises(CheckpointError, match="unknown S2S settings"):
+        load_s2s(path)
