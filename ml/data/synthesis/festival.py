@@ -26,6 +26,8 @@ from ml.data.synthesis.types import SAMPLE_RATE, Audio, SynthesisError
 
 VOICE = "telugu_NSK_diphone"
 _TIMEOUT = 30.0
+_UTTERANCES = 400
+"""After so many the process is begun anew: Festival keeps about 0.6 MB of every utterance."""
 _NAMES = {
     "i": "ih",
     "ii": "iy",
@@ -118,6 +120,12 @@ class Festival:
             prefix="festival-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
         )
         self._wave = Path(self._folder.name) / "wave.raw"
+        self._count = 0
+        self._pid = os.getpid()
+        self._process = self._start()
+        atexit.register(self.close)
+
+    def _start(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(
             ["festival", "--pipe"],
             stdin=subprocess.PIPE,
@@ -125,15 +133,11 @@ class Festival:
             stderr=subprocess.DEVNULL,
             cwd=self._folder.name,
         )
-        self._count = 0
-        self._pid = os.getpid()
-        atexit.register(self.close)
+        self._spoken = 0
         self._ask(f"(voice_{VOICE})\n(Param.set 'Int_Method 'DuffInt)\n(set! duffint_params '((start 130) (end 110)))")
+        return self._process
 
-    def close(self) -> None:
-        """End the process; a child after fork leaves the parent's alone."""
-        if self._pid != os.getpid():
-            return
+    def _stop(self) -> None:
         if self._process.poll() is None:
             with contextlib.suppress(OSError):
                 assert self._process.stdin is not None
@@ -146,6 +150,12 @@ class Festival:
         with contextlib.suppress(OSError):
             assert self._process.stdout is not None
             self._process.stdout.close()
+
+    def close(self) -> None:
+        """End the process; a child after fork leaves the parent's alone."""
+        if self._pid != os.getpid():
+            return
+        self._stop()
         self._folder.cleanup()
 
     def _ask(self, scheme: str) -> None:
@@ -172,6 +182,10 @@ class Festival:
 
     def render(self, segments: Sequence[Segment]) -> Audio:
         """Say ``segments``; float32 at 16 kHz, as long as the sum of the durations (to a sample)."""
+        if self._spoken >= _UTTERANCES:
+            self._stop()
+            self._process = self._start()
+        self._spoken += 1
         units = self._units(segments)
         listed = " ".join(
             f"({name} {duration:.4f}{''.join(f' ({at:.4f} {f0:.1f})' for at, f0 in targets)})"
