@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -26,7 +27,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return int(self.object_list.order_by().values("pk")[: COUNT_LIMIT + 1].count())
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        return int(rows.order_by().values("pk")[: COUNT_LIMIT + 1].count())
 
     @property
     def num_pages(self) -> int:
@@ -45,7 +47,7 @@ class HouseAdmin(ModelAdmin):
     list_fullwidth = True
     list_per_page = 50
     list_before_template = "admin/saved_filters.html"
-    paginator = BoundedPaginator
+    paginator: Any = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count per choice, each over the whole table
     warn_unsaved_form = True

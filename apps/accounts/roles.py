@@ -23,7 +23,7 @@ VIEWER, OPERATOR, TRAINER, ADMIN = "Viewer", "Operator", "Trainer", "Admin"
 ROLES = (VIEWER, OPERATOR, TRAINER, ADMIN)
 
 _SEEN_BY_ALL = ("speakers", "voice", "training")
-_ADMINISTERED = (*_SEEN_BY_ALL, "accounts", "auth", "axes")
+ADMINISTERED = (*_SEEN_BY_ALL, "accounts", "auth", "axes")
 _GRANTED = {
     OPERATOR: {
         *(f"speakers.{verb}_{name}" for verb in ("add", "change") for name in ("speaker", "emotion", "voiceblend")),
@@ -41,7 +41,7 @@ _GRANTED = {
 def roles_of(permission: str) -> frozenset[str]:
     """The roles that a new permission ("app.codename") goes to."""
     app, _, codename = permission.partition(".")
-    if app not in _ADMINISTERED:
+    if app not in ADMINISTERED:
         return frozenset()
     found = {role for role, granted in _GRANTED.items() if permission in granted}
     if app in _SEEN_BY_ALL and codename.startswith("view_"):
@@ -51,7 +51,7 @@ def roles_of(permission: str) -> frozenset[str]:
 
 def sync_roles(app_config: AppConfig, using: str = "default", **_: Any) -> None:
     """Make the roles and give them what is new in one app. Receiver of ``post_migrate``."""
-    if app_config.label not in _ADMINISTERED:
+    if app_config.label not in ADMINISTERED:
         return
     create_permissions(app_config, verbosity=0, using=using)
     groups = {name: Group.objects.using(using).get_or_create(name=name)[0] for name in ROLES}

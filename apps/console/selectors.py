@@ -10,4 +10,4 @@ from apps.console.models import SavedFilter
 
 def saved_filters(*, user: AbstractBaseUser | AnonymousUser, page: str) -> QuerySet[SavedFilter]:
     """One user's filters of one list page ("voice.turn"), by name."""
-    return SavedFilter.objects.filter(user_id=user.pk, page=page).order_by("name")
+    return SavedFilter.objects.filter(user_id=user.pk or 0, page=page).order_by("name")

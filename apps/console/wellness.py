@@ -129,8 +129,8 @@ def latency(*, now: datetime, window: timedelta) -> Latency:
     )
     buckets: list[list[int]] = [[] for _ in range(BUCKETS)]
     for started_at, response_ms, _cut in rows:
-        buckets[min(BUCKETS - 1, int((started_at - begin) / window * BUCKETS))].append(response_ms)
-    everything = [response_ms for _at, response_ms, _cut in rows]
+        buckets[min(BUCKETS - 1, int((started_at - begin) / window * BUCKETS))].append(response_ms or 0)
+    everything = [response_ms or 0 for _at, response_ms, _cut in rows]
     return Latency(
         answers=len(rows),
         p50=percentile(everything, 0.5),

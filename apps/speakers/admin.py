@@ -42,7 +42,6 @@ class ChoiceAdmin(SimpleHistoryAdmin, ImportExportModelAdmin, HouseAdmin):
     formats = [CSV, JSON]
     import_form_class = ImportForm
     export_form_class = ExportForm
-    history_list_display = ["changed_fields"]
     save_row: ClassVar[Callable[..., Any]]
     publish_rows: ClassVar[Callable[..., int]]
     row_name: ClassVar[str]
@@ -69,14 +68,6 @@ class ChoiceAdmin(SimpleHistoryAdmin, ImportExportModelAdmin, HouseAdmin):
     )
     def offered(self, obj: Any) -> Any:
         return _("offered") if obj.is_published else _("withdrawn")
-
-    @admin.display(description=_("changed"))
-    def changed_fields(self, record: Any) -> str:
-        before = record.prev_record
-        if before is None:
-            return "–"
-        changes = record.diff_against(before).changes
-        return "; ".join(f"{change.field}: {change.old} → {change.new}" for change in changes) or "–"
 
     @admin.action(description=_("Publish"), permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

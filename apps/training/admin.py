@@ -103,7 +103,7 @@ class DatasetAdmin(_TrainingAdmin):
     @admin.action(description=_("Ingest"), permissions=["ingest"])
     def ingest(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
         def start(row: Dataset) -> object:
-            return services.dataset_ingest(dataset_id=row.pk, user=request.user)  # type: ignore[arg-type]
+            return services.dataset_ingest(dataset_id=row.pk, user=request.user)
 
         self._each(request, queryset, start, gettext("Ingest jobs started: %(n)d."))
 

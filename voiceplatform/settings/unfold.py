@@ -66,12 +66,22 @@ UNFOLD: dict[str, Any] = {
                 "title": _("Voices"),
                 "items": [
                     _page(_("Speakers"), "record_voice_over", "speakers.speaker"),
+                    _page(_("Blends"), "tune", "speakers.voiceblend"),
                     _page(_("Emotions"), "mood", "speakers.emotion"),
                 ],
             },
             {
-                "title": _("Models"),
+                "title": _("Training"),
                 "items": [
+                    {
+                        "title": _("Training pages"),
+                        "icon": "model_training",
+                        "link": reverse_lazy("training:overview"),
+                        "permission": _may("training.view_job"),
+                        "active": lambda request: False,  # its address is part of this app's admin pages' too
+                    },
+                    _page(_("Datasets"), "library_music", "training.dataset"),
+                    _page(_("Jobs"), "conveyor_belt", "training.job"),
                     _page(_("Model versions"), "deployed_code", "training.modelversion"),
                     _page(_("Workers"), "memory", "training.workerheartbeat"),
                 ],
@@ -81,6 +91,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _page(_("Users"), "person", "auth.user"),
                     _page(_("Roles"), "badge", "auth.group"),
+                    _page(_("API tokens"), "key", "accounts.apitoken"),
                 ],
             },
         ],

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.admin import HORIZONTAL
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldBooleanSwitchWidget
 
 from apps.speakers.models import ACCENT, ENERGY_DB, INTENSITY, PITCH_SEMITONES, RATE
 from apps.voice.models import Turn, VoiceSession
@@ -57,6 +59,11 @@ class SessionForm(forms.ModelForm):
                 # Only what is offered may be chosen anew; what the session has may stay.
                 current = getattr(self.instance, f"{name}_id", None)
                 field.queryset = field.queryset.filter(Q(is_published=True) | Q(pk=current))  # type: ignore[attr-defined]
+                for wish in ("add", "change", "view"):  # a voice is edited on its own page
+                    setattr(field.widget, f"can_{wish}_related", False)
+        for name in ("accent", "intensity"):
+            if field := self.fields.get(name):
+                field.widget.attrs["placeholder"] = gettext("own")
 
     def wishes(self) -> dict[str, Any]:
         """What was changed, as ``session_configure`` takes it."""
@@ -73,4 +80,10 @@ class TurnForm(forms.ModelForm):
     class Meta:
         model = Turn
         fields: ClassVar[list[str]] = ["mark", "mark_note"]
-        widgets = {"mark": forms.RadioSelect}
+
+    mark = forms.ChoiceField(
+        label=_("mark"),
+        required=False,
+        choices=[("", _("not marked")), *Turn.Mark.choices],
+        widget=UnfoldAdminRadioSelectWidget(radio_style=HORIZONTAL),
+    )

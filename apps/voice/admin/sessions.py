@@ -63,7 +63,7 @@ class VoiceSessionAdmin(HouseAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         running = obj is not None and obj.status != Status.ENDED and self.has_change_permission(request, obj)
         return [
-            (None, {"fields": [("who", "status_label"), ("began", "ended_at"), ("last_seen", "client"), "trouble"]}),
+            (None, {"fields": [("person", "status"), ("began", "ended"), ("seen", "client"), ("length", "trouble")]}),
             (
                 _("Configuration"),
                 {
@@ -83,7 +83,7 @@ class VoiceSessionAdmin(HouseAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        fixed = ["who", "status_label", "began", "ended_at", "last_seen", "client", "trouble"]
+        fixed = ["person", "status", "began", "ended", "seen", "client", "length", "trouble"]
         ended = obj is None or obj.status == Status.ENDED
         return [*fixed, *SessionForm.CONFIGURED] if ended else fixed
 
@@ -123,6 +123,22 @@ class VoiceSessionAdmin(HouseAdmin):
     @admin.display(description=_("began"), ordering="created_at")
     def began(self, obj: VoiceSession) -> str:
         return moment(obj.created_at)
+
+    @admin.display(description=_("ended"))
+    def ended(self, obj: VoiceSession) -> str:
+        return moment(obj.ended_at) if obj.ended_at else "–"
+
+    @admin.display(description=_("last seen"))
+    def seen(self, obj: VoiceSession) -> str:
+        return moment(obj.last_seen)
+
+    @admin.display(description=_("who"))
+    def person(self, obj: VoiceSession) -> str:
+        return f"{obj.owner.get_username() if obj.owner else gettext('guest')} · {obj.pk}"
+
+    @admin.display(description=_("turns"))
+    def length(self, obj: Any) -> SafeString:
+        return self.turn_count(obj)
 
     @admin.display(description=_("error or end"))
     def trouble(self, obj: VoiceSession) -> SafeString:

@@ -51,14 +51,14 @@ class TurnAdmin(HouseAdmin):
     list_disable_select_all = True
     actions = ["mark_good", "mark_bad", "unmark", "add_to_dataset"]
     fieldsets = [
-        (None, {"fields": [("session_link", "when"), ("side", "voice"), ("interrupted", "length")]}),
+        (None, {"fields": [("session_link", "spoken_at"), ("role", "voice"), ("interrupted", "length")]}),
         (_("By ear"), {"fields": ["heard", "sent_back"]}),
         (_("Judgement"), {"fields": ["mark", "mark_note", "marked"]}),
         (_("Latency"), {"fields": ["breakdown"]}),
         (_("Codes and models"), {"fields": ["codes_file", ("models_pretty", "stats_pretty")]}),
     ]
     readonly_fields = [
-        *["session_link", "when", "side", "voice", "interrupted", "length", "heard", "sent_back", "marked"],
+        *["session_link", "spoken_at", "role", "voice", "interrupted", "length", "heard", "sent_back", "marked"],
         *["breakdown", "codes_file", "models_pretty", "stats_pretty"],
     ]
 
@@ -78,6 +78,10 @@ class TurnAdmin(HouseAdmin):
     def when(self, obj: Turn) -> list[Any]:
         owner = obj.session.owner
         return [moment(obj.started_at), f"{owner.get_username() if owner else gettext('guest')} #{obj.index}"]
+
+    @admin.display(description=_("when"))
+    def spoken_at(self, obj: Turn) -> str:
+        return f"{moment(obj.started_at)} · #{obj.index}"
 
     @display(description=_("side"), ordering="role", label={"user": "info", "assistant": "primary"})
     def side(self, obj: Turn) -> tuple[str, str]:
@@ -185,7 +189,8 @@ class TurnAdmin(HouseAdmin):
             )
             return None
         if "dataset" in request.POST:
-            return self._teach(request, datasets.filter(pk=request.POST["dataset"] or None).first(), good)
+            self._teach(request, next((one for one in datasets if str(one.pk) == request.POST["dataset"]), None), good)
+            return None
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -202,7 +207,7 @@ class TurnAdmin(HouseAdmin):
                 raise services.ServiceError(
                     "unknown_dataset", gettext("there is no such dataset"), gettext("choose one")
                 )
-            added = dataset_add_turns(dataset=dataset, turn_ids=good, user=request.user)  # type: ignore[arg-type]
+            added = dataset_add_turns(dataset=dataset, turn_ids=good, user=request.user)
         except services.ServiceError as error:
             self.message_user(request, f"{error.message}; {error.hint}", messages.ERROR)
             return

@@ -7,9 +7,12 @@
   function wireDial(dial) {
     const range = /** @type {HTMLInputElement} */ (dial.querySelector("input[type=range]"));
     const number = /** @type {HTMLInputElement} */ (dial.querySelector("input[type=number]"));
-    const follow = () => { if (number.value !== "") range.value = number.value; };
+    const follow = () => {
+      if (number.value !== "") range.value = number.value;
+      dial.classList.toggle("is-own", number.value === "");
+    };
     const tell = () => number.dispatchEvent(new Event("input", { bubbles: true }));
-    range.addEventListener("input", () => { number.value = range.value; tell(); });
+    range.addEventListener("input", () => { number.value = range.value; follow(); tell(); });
     number.addEventListener("input", () => { if (document.activeElement !== range) follow(); });
     const rest = dial.dataset.rest;
     if (rest !== undefined) range.addEventListener("dblclick", () => { number.value = rest; follow(); tell(); });

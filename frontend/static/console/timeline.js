@@ -22,6 +22,7 @@
     const words = { play: button.textContent ?? "", pause: button.dataset.wordsPause ?? "" };
     const end = Math.max(...stretches.map((one) => one.start + one.ms)) / 1000 + 0.5;
     const first = Math.max(0, Math.min(...stretches.map((one) => one.start)) / 1000 - 0.2);
+    zoom.value = String(Math.max(1, end / 45)); // about 45 s at first
     let at = first;
     let playing = false;
     let last = 0;
