@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ml.cli.voices import app as voices_app
+
 app = typer.Typer(no_args_is_help=True)
 corpus_app = typer.Typer(no_args_is_help=True, help="The Telugu dialogue corpus.")
 app.add_typer(corpus_app, name="corpus")
+app.add_typer(voices_app, name="voices")
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "corpus.md"
 

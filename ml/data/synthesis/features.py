@@ -42,7 +42,7 @@ def frames_of(audio: Audio, width: int = _WINDOW) -> Array:
 
 
 def pitch_track(audio: Audio, low: float = 65.0, high: float = 500.0) -> tuple[Array, Array]:
-    """F0 in Hz and its strength 0 to 1 for every 10 ms, by autocorrelation normalised by the window's own (Boersma 1993)."""
+    """F0 in Hz and its strength 0 to 1, every 10 ms: autocorrelation over the window's own (Boersma 1993)."""
     window = np.hanning(_WINDOW)
     size = 2048
     own = fft.irfft(np.abs(fft.rfft(window, size)) ** 2)
