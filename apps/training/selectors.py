@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import soundfile as sf
 from django.db.models import Count, Q, QuerySet
 
 from apps.training.models import Dataset, Job, ModelVersion, WorkerHeartbeat
@@ -23,12 +24,13 @@ _VERSION = re.compile(r"^version-([0-9a-f]{12})$")
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """What one state of a model makes of the held-out clips. ``label`` is a step, or the name of a version."""
+    """What one state of a model makes of the held-out clips. ``label`` is a step, or the name of a version; a file has
+    its name within the run's folder and its length in seconds."""
 
     name: str
     kind: str
     label: str
-    files: tuple[str, ...]
+    files: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def run_samples(*, job_id: UUID) -> list[SampleSet]:
     folder = run_folder(job_id) / "samples"
     found: list[SampleSet] = []
     for path in sorted(folder.glob("*"), reverse=True) if folder.is_dir() else ():
-        files = tuple(sorted(f"samples/{path.name}/{clip.name}" for clip in path.glob("*.flac")))
+        files = tuple((f"samples/{path.name}/{clip.name}", _seconds(clip)) for clip in sorted(path.glob("*.flac")))
         if not files:
             continue
         if path.name == "target":
@@ -162,6 +164,13 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             found[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False)
     return found
+
+
+def _seconds(path: Path) -> float:
+    try:
+        return float(sf.info(str(path)).duration)
+    except (OSError, RuntimeError):
+        return 0.0
 
 
 def _version_label(sha12: str) -> str:

@@ -20,6 +20,13 @@ _SERVICE_STATUS = {
     "login_required": status.HTTP_403_FORBIDDEN,
     "unknown_session": status.HTTP_404_NOT_FOUND,
     "session_ended": status.HTTP_409_CONFLICT,
+    **dict.fromkeys(("unknown_job", "unknown_dataset", "unknown_version"), status.HTTP_404_NOT_FOUND),
+    **dict.fromkeys(
+        ("job_over", "job_not_over", "dataset_closed", "dataset_in_use", "no_former", "refused", "bad_weights"),
+        status.HTTP_409_CONFLICT,
+    ),
+    "too_big": status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    "disk_full": status.HTTP_507_INSUFFICIENT_STORAGE,
 }
 _HINTS = {
     "parse_error": "Send valid JSON.",

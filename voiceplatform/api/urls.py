@@ -6,11 +6,12 @@ from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 import apps.speakers.api
+import apps.training.api
 import apps.voice.api
 from voiceplatform.api.views import NoSuchResource, RedocPage, SchemaView, SwaggerPage
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
-for resources in (apps.speakers.api, apps.voice.api):
+for resources in (apps.speakers.api, apps.voice.api, apps.training.api):
     resources.register(router)
 
 _v1 = [

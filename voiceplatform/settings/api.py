@@ -56,6 +56,14 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "voiceplatform.api.schema.add_problems",
     ],
     "SORT_OPERATIONS": True,
+    "ENUM_NAME_OVERRIDES": {
+        "DatasetStatus": "apps.training.models.Dataset.Status",
+        "JobStatus": "apps.training.models.Job.Status",
+        "SessionStatus": "apps.voice.models.VoiceSession.Status",
+        "JobKind": "apps.training.models.Job.Kind",
+        "ModelKind": "apps.training.models.ModelVersion.Kind",
+        "NewJobKind": "apps.training.api.jobs.STARTED_HERE",
+    },
 }
 
 # What is locked is the pair of account and address: nobody can lock an account's owner out from elsewhere.

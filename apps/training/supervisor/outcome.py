@@ -32,9 +32,9 @@ def succeed(job: Job, result: dict[str, Any]) -> None:
 
 
 def artefacts_of(folder: Path) -> list[str]:
-    """Files of a run that people may want, relative to its folder: weights, samples, logs, results."""
+    """Files of a run that people may want, relative to its folder: weights, logs, results (samples are shown apart)."""
     if not folder.is_dir():
         return []
     found = (path for path in sorted(folder.rglob("*")) if path.suffix in _SHOWN and path.is_file())
     names = [str(path.relative_to(folder)) for path in found]
-    return [name for name in names if not name.startswith((".", "exit.json"))][:_MOST]
+    return [name for name in names if not name.startswith((".", "exit.json", "checkpoints/", "samples/"))][:_MOST]

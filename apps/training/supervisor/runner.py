@@ -9,6 +9,7 @@ Only the standard library is imported: this process waits for hours.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -48,6 +49,9 @@ def main(arguments: list[str]) -> int:
     os.pwrite(lock, json.dumps({"pid": os.getpid(), "attempt": attempt}).encode(), 0)
     (folder / "exit.json").unlink(missing_ok=True)
     os.nice(niceness)
+    with contextlib.suppress(OSError):
+        # Where the kernel groups tasks by session, niceness counts within one only; this is the whole session's own.
+        Path("/proc/self/autogroup").write_text(str(niceness))
     with (folder / "log.txt").open("ab") as log:
         log.write(f"--- attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S %z')}\n".encode())
         log.flush()
