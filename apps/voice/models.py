@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from apps.speakers.models import ENERGY_DB, INTENSITY, PITCH_SEMITONES, RATE, Emotion, Speaker
+from apps.speakers.models import ENERGY_DB, INTENSITY, PITCH_SEMITONES, RATE, Emotion, Speaker, VoiceBlend
 from apps.voice.storage import turn_audio_path, turn_codes_path, turn_output_path
 
 QUANTIZERS = (1, 8)
@@ -51,7 +51,7 @@ class VoiceSession(models.Model):
     ``last_fault``: the code with which its last connection was closed for a fault, "" if it never was.
     The owner is a user, or a guest known by ``guest_key``, never both.
 
-    The voice of the answers is the speaker's, shifted by the session's own dials: ``pitch_semitones`` and ``energy_db``
+    The voice of the answers is the blend's if there is one, else the speaker's, shifted by the session's own dials: ``pitch_semitones`` and ``energy_db``
     are added, ``rate`` multiplies; ``accent`` and ``intensity`` replace (None: what the voice and the emotion bring).
     ``endpoint_min_ms`` and ``endpoint_max_ms`` bound how long a silence ends what the user says (None: the inference
     server's defaults). ``memory_from`` is the number of the first turn that the model may remember.
@@ -91,6 +91,14 @@ class VoiceSession(models.Model):
     )
     emotion = models.ForeignKey(
         Emotion, verbose_name=_("emotion"), null=True, blank=True, on_delete=models.PROTECT, related_name="sessions"
+    )
+    blend = models.ForeignKey(
+        VoiceBlend,
+        verbose_name=_("voice blend"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="sessions",
     )
     mode = models.CharField(_("mode"), max_length=12, choices=Mode)
     turn_taking = models.CharField(_("turn-taking"), max_length=8, choices=TurnTaking, default=TurnTaking.STREAM)
@@ -303,7 +311,7 @@ class Turn(models.Model):
         verbose_name = _("turn")
         verbose_name_plural = _("turns")
         ordering = ["session", "index"]
-        # The last two are partial: most turns carry no mark, and only answers have a response time.
+        # Partial where few rows are meant: most turns carry no mark, only answers have a response time.
         indexes = [
             models.Index(fields=["-started_at", "-id"], name="turn_started"),
             models.Index(fields=["role", "-started_at"], name="turn_role_started"),
@@ -311,6 +319,8 @@ class Turn(models.Model):
             models.Index(
                 fields=["session", "response_ms"], name="turn_response", condition=Q(response_ms__isnull=False)
             ),
+            models.Index(fields=["response_ms"], name="turn_response_ms", condition=Q(response_ms__isnull=False)),
+            models.Index(fields=["-started_at"], name="turn_interrupted", condition=Q(interrupted_at_ms__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(fields=["session", "index"], name="turn_index_unique"),
