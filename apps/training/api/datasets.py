@@ -30,7 +30,9 @@ MOST_ROWS = 500
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     """A dataset. Length in seconds; ``stats`` holds the histograms that the page draws."""
 
-    created_by = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
+    created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Dataset
@@ -58,7 +60,7 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
 class NewDatasetSerializer(serializers.ModelSerializer[Dataset]):
     """A new dataset: ``upload`` takes files, ``conversation`` takes turns."""
 
-    source = serializers.ChoiceField(["upload", "conversation"], default="upload")
+    source = serializers.ChoiceField(["upload", "conversation"], default="upload")  # type: ignore[assignment]
 
     class Meta:
         model = Dataset

@@ -34,7 +34,9 @@ LOG_LINES = 500
 class JobSerializer(serializers.ModelSerializer[Job]):
     """A job. ``progress`` is 0..1; ``metrics`` are the last of each curve; ``message``, ``advice`` are for people."""
 
-    created_by = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
+    created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Job
@@ -80,7 +82,7 @@ class NewJobSerializer(serializers.Serializer[Any]):
     device = serializers.CharField(max_length=16, default="cpu")
     recipe = serializers.CharField(max_length=60, required=False, help_text="Of a training: see /jobs/schema.")
     settings = serializers.DictField(required=False, help_text='Of a training: {"steps": 500, "loss.mel": 0.3}.')
-    parent = serializers.PrimaryKeyRelatedField(
+    parent = serializers.PrimaryKeyRelatedField(  # type: ignore[assignment]
         queryset=Job.objects.all(), required=False, default=None, help_text="The run to export, to compare or to clone."
     )
     model_version = serializers.PrimaryKeyRelatedField(
@@ -106,7 +108,7 @@ class SamplesSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     kind = serializers.ChoiceField(["target", "version", "step"])
-    label = serializers.CharField(allow_blank=True)
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
     files = serializers.ListField(child=serializers.CharField())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -48,7 +48,7 @@ def telling(back: Callable[[dict[str, Any]], str]) -> Callable[[View[P]], View[P
                 tell_fault(request, fault)
                 return redirect(back(dict(kwargs)))
 
-        return inner
+        return cast(View[P], inner)
 
     return around
 
