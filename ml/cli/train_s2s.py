@@ -33,7 +33,7 @@ def s2s(
     """Train the speech-to-speech model on pairs of questions and answers."""
     from ml.cli.train_run import configured, device_of, follow
     from ml.codec.checkpoint import WEIGHTS_DIR, load_codec, sha256_of
-    from ml.data.pairs import PairSet
+    from ml.data.pairs import PairSet, codes_key
     from ml.s2s.train.config import RECIPES, STAGES
     from ml.s2s.train.data import Dialogues, model_config
     from ml.s2s.train.report import export_best, write_answers
@@ -52,10 +52,9 @@ def s2s(
     workers = Workers.from_environment(device)
     weights = Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors"
     voice = load_codec(weights)
-    sha256 = sha256_of(weights)
-    found = PairSet.load(pairs, sha256)
+    found = PairSet.load(pairs, codes_key(voice))
     dialogues = Dialogues(found, model_config(found, chosen.preset))
-    trainer = S2STrainer(chosen, run, device, dialogues, voice.quantizer.codebooks, sha256, workers)
+    trainer = S2STrainer(chosen, run, device, dialogues, voice.quantizer.codebooks, sha256_of(weights), workers)
     trainer.model.checkpoint_activations(checkpointing)
     train = sum(p.split == "train" for p in found.pairs)
     about = (

@@ -76,15 +76,9 @@ def _batch(model: S2SModel, asked: Sequence[Asked], sampling: Sampling) -> list[
         going = [row for row, over in zip(going, ended, strict=True) if not over]
         if not going:
             break
-    levels = model.config.levels
-    return [
-        Answered(
-            np.stack([f.cpu().numpy() for f in said], axis=1).astype(np.uint16) if said else np.zeros((levels, 0), np.uint16),
-            plans[row],
-            row not in going,
-        )
-        for row, said in enumerate(frames)
-    ]  # fmt: skip
+    nothing = np.zeros((model.config.levels, 0), np.uint16)
+    spoken = [torch.stack(said, dim=1).cpu().numpy().astype(np.uint16) if said else nothing for said in frames]
+    return [Answered(codes, plans[row], row not in going) for row, codes in enumerate(spoken)]
 
 
 def _tensor(codes: Codes) -> torch.Tensor:

@@ -29,7 +29,7 @@ class S2STrainConfig(LoopConfig):
     distracted: float = 0.25
     """Share of the other dialogue rows that remember one or two turns which have nothing to do with them."""
     depth_share: float = 0.25
-    """Share of answer frames on which codebooks 1 and up are trained; they learn from few frames (CSM does the same)."""
+    """Share of answer frames on which codebooks 1 and up are trained; few are enough (as in CSM)."""
     level_weights: tuple[float, ...] = (1.0, 0.35, 0.25, 0.2, 0.15, 0.12, 0.1, 0.1)
     """Weight of each codebook's cross-entropy; the first carries what is said."""
     end_weight: float = 1.0
@@ -49,7 +49,7 @@ class S2STrainConfig(LoopConfig):
     hide_plan: float = 0.05
     """Chance that the decoder is not told which answer it shall give."""
     hide_answer: float = 0.2
-    """At most this share of answer frames is hidden from the decoder's input: it must not lean on its own past alone."""
+    """At most this share of answer frames is hidden from the decoder's input: it must not lean on its past alone."""
     fewer_levels: float = 0.3
     """Chance that a question is heard with fewer codebooks."""
     mask_spans: int = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,23 +65,22 @@ def model_config(pairs: PairSet, preset: str) -> S2SConfig:
     """The preset with as many phones, intents and plans as `pairs` has."""
     from ml.data.synthesis.phones import PHONES
 
-    return S2SConfig.named(
-        preset, n_phones=len(PHONES), n_intents=len(pairs.intents), n_plans=len(answer_ids(pairs))
-    )
+    return S2SConfig.named(preset, n_phones=len(PHONES), n_intents=len(pairs.intents), n_plans=len(answer_ids(pairs)))
 
 
 def answer_ids(pairs: PairSet) -> list[str]:
-    """Every answer that has a rendering, sorted: the index of an answer is its plan."""
-    return sorted({clip.answer_id for clip in pairs.answers})
+    """Every planned answer, sorted: the index of an answer is its plan."""
+    return sorted(pairs.texts)
 
 
 class Dialogues:
     """A `PairSet` as the trainer draws from it."""
 
-    def __init__(self, pairs: PairSet, model: S2SConfig) -> None:
+    def __init__(self, pairs: PairSet, model: S2SConfig, plans: Sequence[str] | None = None) -> None:
+        """`plans`: answer ids in the model's order, as its card has them; by default those of `pairs`."""
         self.set = pairs
         self.model = model
-        self.plan_of = {answer: index for index, answer in enumerate(answer_ids(pairs))}
+        self.plan_of = {answer: index for index, answer in enumerate(plans or answer_ids(pairs))}
         self.intent_of = {name: index for index, name in enumerate(pairs.intents)}
         self.speaker_of = {name: index for index, name in enumerate(model.speakers)}
         self.emotion_of = {name: index for index, name in enumerate(model.emotions)}
@@ -121,18 +121,19 @@ class Dialogues:
     def row_of(self, pair: Pair, rng: np.random.Generator, config: S2STrainConfig, distract: Sequence[Pair]) -> Row:
         """A pair with a random rendering of a random acceptable answer, and what was said before."""
         question, phones = self.cut_question(pair.question, rng, config)
-        answer = self.rendering(pair.answers[int(rng.integers(len(pair.answers)))], rng)
-        turns = [(index, said) for index, said in pair.context]
+        there = [a for a in pair.answers if self.set.renderings(a)]  # a set that is still being made lacks some
+        answer = self.rendering(there[int(rng.integers(len(there)))], rng)
+        turns = [(index, said) for index, said in pair.context if self.set.renderings(said)]
         if not turns and distract and pair.kind != "followup" and rng.random() < config.distracted:
             picked = [distract[int(rng.integers(len(distract)))] for _ in range(int(rng.integers(1, 3)))]
-            turns = [(other.question, other.answers[int(rng.integers(len(other.answers)))]) for other in picked]
+            turns = [(other.question, self.set.answers[other.answer].answer_id) for other in picked]
         past = tuple(
             (self.cut_question(index, rng, config)[0], self.rendering(said, rng, answer.speaker).codes)
             for index, said in turns[-self.model.memory_turns :]
         )
-        plans = tuple(self.plan_of[a] for a in pair.answers)
-        intent = self.intent_of.get(pair.intent, IGNORE) if not pair.context else IGNORE
-        return Row(question, answer, phones, intent, self.plan_of[answer.answer_id], plans, past=past)
+        plans = tuple(self.plan_of[a] for a in pair.answers if a in self.plan_of)
+        intent = self.intent_of.get(pair.intent, IGNORE)
+        return Row(question, answer, phones, intent, self.plan_of.get(answer.answer_id, UNKNOWN), plans, past=past)
 
     # -- batches -----------------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Dialogues:
         phones = [list(row.phones) if row.question is not None else [] for row in rows]
         # CTC needs a step per phone and one between equal neighbours; two steps per frame are there
         room = [2 * int(n) for n in question_frames]
-        phones = [p if len(p) + sum(a == b for a, b in zip(p, p[1:], strict=False)) <= r else []
+        phones = [p if len(p) + sum(a == b for a, b in itertools.pairwise(p)) <= r else []
                   for p, r in zip(phones, room, strict=True)]  # fmt: skip
         plans = torch.zeros(count, max(1, self.model.n_plans))
         frame_phones = torch.full((count, answered + 1), IGNORE)
@@ -250,7 +251,9 @@ class Sampler:
         shares = {kind: share for kind, share in shares.items() if self.rows[kind]}
         self.pattern = shared_out(shares, PATTERN, config.seed)
         self.buckets = {
-            kind: Buckets([self._length(row) for row in self.rows[kind]], config.batch_frames, zlib.crc32(kind.encode()))
+            kind: Buckets(
+                [self._length(row) for row in self.rows[kind]], config.batch_frames, zlib.crc32(kind.encode())
+            )
             for kind in shares
         }
 

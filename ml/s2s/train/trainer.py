@@ -45,9 +45,7 @@ class S2STrainer(LoopTrainer[S2STrainConfig]):
         rng = np.random.default_rng(config.seed)
         self.still = replace(config, distracted=0.0, end_silence=(5, 5), lead_silence=4)
         ordered = sorted(validation, key=lambda p: (p.group, dialogues.set.answers[p.answer].codes.shape[1]))
-        self.validation = [
-            (pair.group, dialogues.row_of(pair, rng, self.still, ())) for pair in ordered
-        ]
+        self.validation = [(pair.group, dialogues.row_of(pair, rng, self.still, ())) for pair in ordered]
 
     def build(self) -> nn.Module:
         model = S2SModel(self.dialogues.model)

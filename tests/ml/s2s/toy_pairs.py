@@ -49,6 +49,7 @@ class ToyPairs:
     answers: list[ToyClip] = field(default_factory=list)
     pairs: list[ToyPair] = field(default_factory=list)
     intents: tuple[str, ...] = ()
+    texts: dict[str, Any] = field(default_factory=dict)
 
     def renderings(self, answer_id: str) -> list[int]:
         return [i for i, clip in enumerate(self.answers) if clip.answer_id == answer_id]
@@ -71,6 +72,7 @@ def toy_pairs(intents: int = 3, levels: int = 8, talkers: int = 4) -> ToyPairs:
         )  # fmt: skip
 
     for number, name in enumerate(names):
+        found.texts[name] = None
         for speaker in SPEAKERS[:2]:
             found.answers.append(
                 clip(100 + number, int(rng.integers(1e6)), 12, speaker=speaker, answer_id=name, emotion="happy")
