@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ml.cli import evaluate_s2s
+
 if TYPE_CHECKING:
     from ml.codec.adapters import AdaptedCodec
     from ml.codec.model import TeluCodec
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(evaluate_s2s.s2s)
 
 
 @app.callback()
@@ -102,3 +105,40 @@ def phones(
         progress=lambda files: track(files, description="reading", console=console),
     )
     typer.echo(json.dumps(result))
+
+
+@app.command()
+def pictures(
+    data: Annotated[Path, typer.Option(help="Folder of held-out audio for the rate plot.")],
+    speech: Annotated[Path, typer.Option(help="One file of speech that may be shown, for the spectrograms.")],
+    out: Annotated[Path, typer.Option(help="Folder that the pictures go to.")] = Path("docs/codec"),
+    skip: Annotated[int, typer.Option(help="Leave out this many files at the start.")] = 0,
+    limit: Annotated[int, typer.Option(help="Measure at most this many files.")] = 10_000,
+) -> None:
+    """Draw rate against quality of every shipped codec and Opus, and spectrograms before and after."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from ml.audio.io import read_audio
+    from ml.codec.checkpoint import WEIGHTS_DIR, load_preset
+    from ml.evaluate.codec import evaluate_codec
+    from ml.evaluate.figures import draw_rates, draw_spectrograms
+    from ml.train.data import find_audio
+
+    console = Console(stderr=True)
+    names = sorted(p.stem.removeprefix("codec-") for p in WEIGHTS_DIR.glob("codec-*.safetensors"))
+    codecs = [load_preset(name) for name in names]
+    paths = find_audio([data])[skip : skip + limit]
+    results = [
+        evaluate_codec(
+            codec,
+            paths,
+            quantizers=(1, 2, 4, 6, 8),
+            opus_kbps=(6.0, 9.0, 12.0, 16.0),
+            progress=lambda files: track(files, description="measuring", console=console),
+        )
+        for codec in codecs
+    ]
+    draw_rates(results, out / "rate.png")
+    draw_spectrograms(read_audio(speech), codecs, out / "spectrograms.png")
+    typer.echo(f"wrote {out / 'rate.png'} and {out / 'spectrograms.png'}")
