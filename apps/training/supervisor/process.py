@@ -19,6 +19,10 @@ NICENESS = 19
 """The lowest: on shared cores the people who talk come first."""
 
 
+_started: set[subprocess.Popen[bytes]] = set()
+"""Runners whose end nobody has seen: one that was let go becomes a zombie of ours, buried at the next start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a command ended: its exit status (negative: by that signal; None: nobody could write it down), and whether
@@ -51,6 +55,8 @@ class RunProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        _started.add(popen)
+        _started.difference_update([old for old in _started if old.poll() is not None])
         return cls(folder, popen.pid, attempt, popen)
 
     @classmethod
