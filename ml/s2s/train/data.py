@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +59,8 @@ class Row:
     known_voice: bool = True
     past: tuple[tuple[NDArray[np.uint16], NDArray[np.uint16]], ...] = ()
     """(question codes, answer codes), the newest last."""
+    silent: bool = False
+    """Nothing is answered: the row trains the understanding alone."""
 
 
 def model_config(pairs: PairSet, preset: str) -> S2SConfig:
@@ -142,7 +144,7 @@ class Dialogues:
     ) -> tuple[S2SBatch, Targets]:
         """Pad rows into a batch; with `training` also everything that is hidden, masked and dropped by chance."""
         count, levels = len(rows), self.model.levels
-        answers = [row.answer.codes for row in rows]
+        answers = [None if row.silent else row.answer.codes for row in rows]
         answer, answer_frames = padded(answers, levels)
         question, question_frames = padded([row.question for row in rows], levels)
         width, answered = question.shape[2], answer.shape[2]
@@ -156,7 +158,7 @@ class Dialogues:
         for at, row in enumerate(rows):
             if row.plans:
                 plans[at, list(row.plans)] = 1.0 / len(row.plans)
-            if len(row.answer.frame_phones):
+            if len(row.answer.frame_phones) and not row.silent:
                 told = torch.from_numpy(row.answer.frame_phones.astype(np.int64))
                 frame_phones[at, : len(told)] = told[: answered + 1]
         batch = S2SBatch(
@@ -247,7 +249,13 @@ class Sampler:
             "style": list(pairs.answers),
             "lm": [*pairs.answers, *(q for q in pairs.questions if q.split == "train")],
         }
-        shares = {"lm": config.share_lm, "dialogue": config.share_dialogue, "style": config.share_style}
+        self.rows["ask"] = self.rows["dialogue"]
+        shares = {
+            "lm": config.share_lm,
+            "dialogue": config.share_dialogue,
+            "style": config.share_style,
+            "ask": config.share_ask,
+        }
         shares = {kind: share for kind, share in shares.items() if self.rows[kind]}
         self.pattern = shared_out(shares, PATTERN, config.seed)
         self.buckets = {
@@ -257,11 +265,12 @@ class Sampler:
             for kind in shares
         }
 
-    def _length(self, row: Pair | Clip) -> int:
+    def _length(self, row: Pair | Clip, kind: str) -> int:
         if hasattr(row, "codes"):
             return int(row.codes.shape[1]) + 1
         start, end = self.dialogues.set.questions[row.question].speech
-        return end - start + 12 + int(self.dialogues.set.answers[row.answer].codes.shape[1]) + 1
+        answer = 0 if kind == "ask" else int(self.dialogues.set.answers[row.answer].codes.shape[1])
+        return end - start + 12 + answer + 1
 
     def batch(self, step: int) -> tuple[S2SBatch, Targets]:
         """The batch of `step`."""
@@ -275,6 +284,9 @@ class Sampler:
     def _row(self, kind: str, row: Pair | Clip, rng: np.random.Generator) -> Row:
         if kind == "dialogue":
             return self.dialogues.row_of(row, rng, self.config, self.alone)  # type: ignore[arg-type]
+        if kind == "ask":
+            full = self.dialogues.row_of(row, rng, self.config, self.alone)  # type: ignore[arg-type]
+            return replace(full, silent=True, plan=UNKNOWN)
         clip: Clip = row  # type: ignore[assignment]
         if kind == "style":
             return Row(None, clip, plan=self.dialogues.plan_of[clip.answer_id])

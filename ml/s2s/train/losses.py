@@ -12,12 +12,12 @@ from ml.s2s.train.data import IGNORE, Targets
 
 
 def first_targets(batch: S2SBatch, end_code: int) -> Tensor:
-    """Targets of level 0 with the end token, int64 `[B, Ta + 1]`, -100 beyond it."""
+    """Targets of level 0 with the end token, int64 `[B, Ta + 1]`, -100 beyond it and in rows without an answer."""
     frames = batch.answer_frames[:, None]
     at = torch.arange(batch.answer.shape[2] + 1, device=frames.device)
     codes = functional.pad(batch.answer[:, 0], (0, 1))
     codes = torch.where(at == frames, end_code, codes)
-    return torch.where(at <= frames, codes, IGNORE)
+    return torch.where((at <= frames) & (frames > 0), codes, IGNORE)
 
 
 def loss_terms(output: S2SOutput, batch: S2SBatch, targets: Targets, config: S2STrainConfig) -> dict[str, Tensor]:
@@ -29,14 +29,16 @@ def loss_terms(output: S2SOutput, batch: S2SBatch, targets: Targets, config: S2S
     if config.end_weight != 1.0:
         class_weights = torch.ones(size, device=output.first.device)
         class_weights[-1] = config.end_weight
-    terms["first"] = functional.cross_entropy(
-        output.first.float().flatten(0, 1),
-        first_targets(batch, size - 1).flatten(),
-        class_weights,
-        ignore_index=IGNORE,
-        label_smoothing=config.label_smoothing,
-    )
-    loss = weights[0] * terms["first"]
+    loss = output.first.new_zeros((), dtype=torch.float32)
+    if bool((batch.answer_frames > 0).any()):
+        terms["first"] = functional.cross_entropy(
+            output.first.float().flatten(0, 1),
+            first_targets(batch, size - 1).flatten(),
+            class_weights,
+            ignore_index=IGNORE,
+            label_smoothing=config.label_smoothing,
+        )
+        loss = loss + weights[0] * terms["first"]
     if batch.depth_frames is not None and len(batch.depth_frames):
         codes = batch.answer.transpose(1, 2).flatten(0, 1)[batch.depth_frames, 1:]
         each = functional.cross_entropy(

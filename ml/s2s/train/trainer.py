@@ -57,6 +57,7 @@ class S2STrainer(LoopTrainer[S2STrainConfig]):
         batch, targets = batch.to(self.device), targets.to(self.device)
         return loss_terms(self.forward_model(batch), batch, targets, self.config)
 
+    @torch.no_grad()
     def measure(self, model: nn.Module) -> tuple[dict[str, float], float]:
         """Teacher-forced figures on the validation pairs; the score is plan accuracy over groups and phone accuracy."""
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 SPEAKERS = ("arjun", "ravi", "priya", "lakshmi")
-EMOTIONS = ("neutral", "happy", "laugh")
+WORDS = ("నమస్కారం", "మీరు ఎలా ఉన్నారు", "నాకు ఆకలేస్తోంది", "మళ్ళీ చెప్పండి", "సరే వెళ్ళొస్తాను")
+
+
+class ToyText(NamedTuple):
+    text: str
+    emotion: str
 
 
 @dataclass
@@ -72,7 +77,7 @@ def toy_pairs(intents: int = 3, levels: int = 8, talkers: int = 4) -> ToyPairs:
         )  # fmt: skip
 
     for number, name in enumerate(names):
-        found.texts[name] = None
+        found.texts[name] = ToyText(WORDS[number % len(WORDS)], "happy")
         for speaker in SPEAKERS[:2]:
             found.answers.append(
                 clip(100 + number, int(rng.integers(1e6)), 12, speaker=speaker, answer_id=name, emotion="happy")
@@ -92,8 +97,7 @@ def toy_pairs(intents: int = 3, levels: int = 8, talkers: int = 4) -> ToyPairs:
         found.questions.append(clip(50, int(rng.integers(1e6)), 16, speaker=f"talker-{talker}", split=split))
         at = len(found.questions) - 1
         group = split if split == "train" else "followups"
-        found.pairs.append(
-            ToyPair(f"p{at}", at, found.renderings("follow.0")[0], ("follow.0",), "follow.why", "followup", split, group,
-                    ((at - intents - 1, "a0"),))
-        )  # fmt: skip
+        said = found.renderings("follow.0")[0]
+        context = ((at - intents - 1, "a0"),)
+        found.pairs.append(ToyPair(f"p{at}", at, said, ("follow.0",), "follow.why", "followup", split, group, context))
     return found
