@@ -260,7 +260,7 @@ class Sampler:
         self.pattern = shared_out(shares, PATTERN, config.seed)
         self.buckets = {
             kind: Buckets(
-                [self._length(row) for row in self.rows[kind]], config.batch_frames, zlib.crc32(kind.encode())
+                [self._length(row, kind) for row in self.rows[kind]], config.batch_frames, zlib.crc32(kind.encode())
             )
             for kind in shares
         }
