@@ -22,6 +22,7 @@ class CreditWindow:
         self.sent_ms = 0
         self._played_ms: int | None = None
         self._first_sent: float | None = None
+        self._reported_at: float | None = None
         self._owing_since: float | None = None
 
     def restart(self, generation: int) -> None:
@@ -33,6 +34,7 @@ class CreditWindow:
         self.sent_ms = 0
         self._played_ms = None
         self._first_sent = None
+        self._reported_at = None
 
     def played_ms(self, now: float) -> float:
         """What counts as played: the last report, and until there is one, what real time allows."""
@@ -41,6 +43,12 @@ class CreditWindow:
         if self._first_sent is None:
             return 0.0
         return min(float(self.sent_ms), max(0.0, (now - self._first_sent) * 1000.0))
+
+    def estimate_ms(self, now: float) -> float:
+        """Where the player is by now: its last report, and the time since then as far as there is audio."""
+        if self._played_ms is None or self._reported_at is None:
+            return self.played_ms(now)
+        return min(float(self.sent_ms), self._played_ms + (now - self._reported_at) * 1000.0)
 
     def ahead_ms(self, now: float) -> float:
         """Audio sent and not known to be played."""
@@ -78,6 +86,7 @@ class CreditWindow:
         believed = min(max(played_ms, self._played_ms or 0), self.sent_ms)
         moved = self._played_ms is None or believed > self._played_ms
         self._played_ms = believed
+        self._reported_at = now
         if believed == self.sent_ms:
             self._owing_since = None
         elif moved or self.ahead_ms(now) <= self.max_ahead_ms / 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from asgiref.typing import WebSocketScope
 from channels.db import database_sync_to_async
@@ -13,19 +13,26 @@ from django.contrib.auth.models import AnonymousUser, User
 
 from apps.voice.access import guest_key_of, transient_guest_key
 from apps.voice.errors import ServiceError
-from apps.voice.inference_client import InferenceLink, open_link
+from apps.voice.inference_client import InferenceLink, InferenceRefused, open_link
 from apps.voice.models import VoiceSession
 from apps.voice.protocol import (
+    DIALS,
     FRAME_SAMPLES,
     SAMPLE_RATE,
+    Configure,
     ErrorCode,
     Hello,
     Limits,
+    Mode,
     ProtocolFault,
     SessionConfig,
     Welcome,
 )
-from apps.voice.services import OpenedSession, session_open, session_resume, ticket_redeem
+from apps.voice.recollection import recollect
+from apps.voice.selectors import session_mode
+from apps.voice.servers import server_urls
+from apps.voice.services import Dials, OpenedSession, session_open, session_resume, ticket_redeem
+from apps.voice.voices import talk_options
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +72,7 @@ class Greeted:
             generation=self.session.generation,
             config=config_of(self.session),
             limits=Limits(max_ahead_ms=settings.VOICE_MAX_AHEAD_MS, resume_seconds=settings.VOICE_RESUME_SECONDS),
-            models={"codec": self.link.codec_model},
+            models=self.link.models,
         )
 
 
@@ -87,12 +94,13 @@ def _person_of(scope: Any) -> Person:
 
 def config_of(session: VoiceSession) -> SessionConfig:
     """What is in force, as the client is told."""
-    return SessionConfig(
-        mode="talk" if session.mode == VoiceSession.Mode.TALK else "reconstruct",
-        turn_taking="turn" if session.turn_taking == VoiceSession.TurnTaking.TURN else "stream",
-        speaker=session.speaker.slug if session.speaker else None,
-        emotion=session.emotion.slug if session.emotion else None,
-        quantizers=session.quantizers,
+    return SessionConfig.model_validate(
+        {
+            **{name: getattr(session, name) for name in ("mode", "turn_taking", "quantizers", *DIALS)},
+            "speaker": session.speaker.slug if session.speaker else None,
+            "emotion": session.emotion.slug if session.emotion else None,
+            "blend": session.blend.slug if session.blend else None,
+        }
     )
 
 
@@ -114,23 +122,12 @@ async def greet(hello: Hello, person: Person) -> Greeted:
         ProtocolFault: refused (mode, voice, token, login).
         InferenceBusy: no slot.
     """
-    if hello.mode == "talk":
-        raise ProtocolFault(
-            ErrorCode.BAD_MESSAGE,
-            "mode: talk is not available until a speech-to-speech model is installed",
-            "use mode reconstruct",
-        )
-    link = await open_link(settings.INFERENCE_URLS, mode=hello.mode, quantizers=hello.quantizers)
+    mode = await database_sync_to_async(_mode)(hello)
+    link = await link_for(mode, hello.quantizers)
     try:
-        if (link.opened.sample_rate, link.opened.frame_samples) != (SAMPLE_RATE, FRAME_SAMPLES):
-            raise RuntimeError(
-                f"{link.address} works at {link.opened.sample_rate} Hz, {link.opened.frame_samples} samples"
-            )
         opened, person = await database_sync_to_async(_open)(hello, person)
         session = opened.session
-        if hello.resume or hello.ticket or session.quantizers != hello.quantizers:
-            # A resumed session goes on as it was, whatever this hello would like.
-            await link.set(quantizers=session.quantizers, generation=session.generation)
+        await tune(link, session)
     except ServiceError as error:
         await link.aclose()
         raise fault_of(error) from error
@@ -138,6 +135,41 @@ async def greet(hello: Hello, person: Person) -> Greeted:
         await link.aclose()
         raise
     return Greeted(opened, link, resumed=hello.resume is not None, person=person)
+
+
+async def link_for(mode: Mode, quantizers: int) -> InferenceLink:
+    """A slot for a session of that mode. Raises :class:`InferenceBusy`, or `ProtocolFault` when nobody offers it."""
+    try:
+        link = await open_link(await server_urls(), mode=mode, quantizers=quantizers)
+    except InferenceRefused as error:
+        hint = "use mode reconstruct" if mode == "talk" else "use mode talk"
+        raise ProtocolFault(ErrorCode.BAD_MESSAGE, f"mode: {mode} is not available ({error})", hint) from error
+    if (link.opened.sample_rate, link.opened.frame_samples) != (SAMPLE_RATE, FRAME_SAMPLES):
+        await link.aclose()
+        raise RuntimeError(f"{link.address} works at {link.opened.sample_rate} Hz, {link.opened.frame_samples} samples")
+    return link
+
+
+async def tune(link: InferenceLink, session: VoiceSession) -> None:
+    """Everything about the session that its slot has to know: a resumed one goes on as it was."""
+    if session.mode != VoiceSession.Mode.TALK:
+        await link.set(quantizers=session.quantizers, generation=session.generation)
+        return
+    talk, past = await database_sync_to_async(lambda: (talk_options(session), recollect(session, link.codec_model)))()
+    await link.set(
+        generation=session.generation,
+        voice=talk.voice,
+        turn_taking=talk.turn_taking,
+        endpoint_min_ms=talk.endpoint_min_ms,
+        endpoint_max_ms=talk.endpoint_max_ms,
+    )
+    await link.recall(past)
+
+
+def _mode(hello: Hello) -> Mode:
+    """The mode that a slot is needed for: that of the session which is to go on, if there is one."""
+    mode = session_mode(resume=hello.resume, ticket=hello.ticket)
+    return hello.mode if mode is None else "talk" if mode == VoiceSession.Mode.TALK else "reconstruct"
 
 
 def _open(hello: Hello, person: Person) -> tuple[OpenedSession, Person]:
@@ -162,5 +194,12 @@ def _open(hello: Hello, person: Person) -> tuple[OpenedSession, Person]:
         emotion=hello.emotion,
         quantizers=hello.quantizers,
         client=hello.client,
+        **dials_of(hello),
     )
     return opened, person
+
+
+def dials_of(message: Hello | Configure) -> Dials:
+    """The dials that a message sets."""
+    given = message.model_dump(include=set(DIALS), exclude_none=True)
+    return cast(Dials, given)

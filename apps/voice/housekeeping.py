@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -18,7 +18,7 @@ from apps.voice.mailbox import DropOldest
 from apps.voice.models import VoiceSession
 from apps.voice.protocol import Configure, ErrorCode, ProtocolFault, SessionConfig
 from apps.voice.selectors import socket_allowed
-from apps.voice.services import session_configure, session_renew
+from apps.voice.services import session_configure, session_forget, session_renew
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,9 @@ RIGHTS_EVERY = 12
 SUBSCRIBE_AGAIN_S = 5.0
 SUBSCRIBE_TIMEOUT_S = 1.0
 
-Apply = Callable[[SessionConfig], Awaitable[None]]
+Apply = Callable[[VoiceSession, SessionConfig | None, bool], Awaitable[None]]
+"""(the row, the configuration if the client is to be told it, at once)"""
+Hint = Callable[[str], None]
 Refuse = Callable[[ProtocolFault], None]
 
 
@@ -43,6 +45,7 @@ class Housekeeping:
         person: Person,
         generation: Callable[[], int],
         apply: Apply,
+        hint: Hint,
         offend: Refuse,
         refuse: Refuse,
     ) -> None:
@@ -51,10 +54,12 @@ class Housekeeping:
         self._person = person
         self._generation = generation
         self._apply = apply
+        self._hint = hint
         self._offend = offend
         self._refuse = refuse
         self._config = config_of(session)
-        self._chores: DropOldest[Configure | None] = DropOldest(8)
+        self._seq = session.event_seq
+        self._chores: DropOldest[Configure | Literal["look", "look_now", "forget"]] = DropOldest(8)
         self._renewals = 0
         self._channel: str | None = None
         self._stopped = False
@@ -64,9 +69,13 @@ class Housekeeping:
         if self._chores.put(message) is not None:
             self._offend(ProtocolFault(ErrorCode.BAD_MESSAGE, "config: changes come faster than they can be made"))
 
-    def look_again(self) -> None:
-        """Something about the row may have changed: read it soon."""
-        self._chores.put(None)
+    def look_again(self, *, now: bool = False) -> None:
+        """Something about the row may have changed: read it soon. ``now``: the change applies at once."""
+        self._chores.put("look_now" if now else "look")
+
+    def forget(self) -> None:
+        """The client wants the model to forget."""
+        self._chores.put("forget")
 
     async def run(self) -> None:
         """Renew the lease every five seconds, do what is asked in between."""
@@ -80,8 +89,10 @@ class Housekeeping:
                 renew_at = loop.time() + RENEW_S
                 await self._guard(self._renew)
                 continue
-            if chore is None:
-                await self._guard(self._reread)
+            if chore == "forget":
+                await self._guard(self._forget)
+            elif isinstance(chore, str):
+                await self._guard(self._reread, chore == "look_now")
             else:
                 await self._guard(self._configure, chore)
 
@@ -112,8 +123,11 @@ class Housekeeping:
                 continue
             try:
                 while True:
-                    await layer.receive(self._channel)
-                    self.look_again()
+                    event = (await layer.receive(self._channel)).get("event")
+                    if event in ("interrupt", "forget"):
+                        self._hint(event)
+                    else:
+                        self.look_again(now=event == "config_now")
             except Exception as error:
                 logger.warning("session %s hears no more events: %r", self._session_id, error)
             finally:
@@ -151,23 +165,29 @@ class Housekeeping:
             return
         await self._reread()
 
-    async def _reread(self) -> None:
+    async def _reread(self, now: bool = False) -> None:
         row = await database_sync_to_async(session_renew)(
             session_id=self._session_id, holder=self._token, generation=self._generation()
         )
-        await self._changed(row)
+        await self._changed(row, now=now)
 
     async def _configure(self, message: Configure) -> None:
-        row = await database_sync_to_async(session_configure)(
-            session_id=self._session_id, **message.model_dump(exclude={"type"})
-        )
-        await self._changed(row, tell_anyway=True)
+        wishes = message.model_dump(exclude={"type", "now"})
+        row = await database_sync_to_async(session_configure)(session_id=self._session_id, now=message.now, **wishes)
+        await self._changed(row, now=message.now, tell_anyway=True)
 
-    async def _changed(self, row: VoiceSession, *, tell_anyway: bool = False) -> None:
+    async def _forget(self) -> None:
+        row = await database_sync_to_async(session_forget)(session_id=self._session_id)
+        self._seq = row.event_seq
+        self._hint("forget")
+
+    async def _changed(self, row: VoiceSession, *, now: bool, tell_anyway: bool = False) -> None:
         if row.status == VoiceSession.Status.ENDED:
             self._refuse(ProtocolFault(ErrorCode.ENDED_BY_OPERATOR, f"this session was ended ({row.end_reason})"))
             return
         config = config_of(row)
-        if tell_anyway or config != self._config:
-            self._config = config
-            await self._apply(config)
+        tell = tell_anyway or config != self._config
+        # The configuration may be the same and yet mean another voice: an operator has edited the speaker.
+        if tell or row.event_seq != self._seq:
+            self._config, self._seq = config, row.event_seq
+            await self._apply(row, config if tell else None, now)

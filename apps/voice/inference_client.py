@@ -8,19 +8,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from ml.serve.wire import (
     Address,
+    Answer,
     AudioDown,
     AudioUp,
     Busy,
+    ClientMessage,
     Close,
+    Codes,
     Draining,
+    Endpoint,
     Error,
+    Forget,
+    History,
+    Key,
+    Loaded,
+    LoadFailed,
+    Mode,
     Open,
     Opened,
     Ping,
@@ -29,6 +39,9 @@ from ml.serve.wire import (
     Set,
     Speech,
     Stats,
+    TurnCodes,
+    TurnTaking,
+    Voice,
     WireError,
     connect,
     decode_server,
@@ -37,10 +50,31 @@ from ml.serve.wire import (
     read_message,
 )
 
-__all__ = ["AudioDown", "Draining", "InferenceBusy", "InferenceLink", "InferenceLost", "Pong", "Speech", "open_link"]
+__all__ = [
+    "Answer",
+    "AudioDown",
+    "Codes",
+    "Draining",
+    "Endpoint",
+    "InferenceBusy",
+    "InferenceLink",
+    "InferenceLost",
+    "InferenceRefused",
+    "Pong",
+    "Speech",
+    "TalkOptions",
+    "TurnCodes",
+    "Voice",
+    "open_link",
+]
+
+SessionMessage = AudioDown | Speech | Draining | Pong | Endpoint | Answer | TurnCodes
 
 logger = logging.getLogger(__name__)
 
+PRESETS: dict[Mode, str] = {"reconstruct": "hifi", "talk": "dialogue"}
+"""Which codec a mode works with."""
+_REFUSALS = ("unsupported_mode", "unknown_preset")
 CONNECT_TIMEOUT_S = 0.5
 OPEN_TIMEOUT_S = 1.5
 RETRY_AFTER_S = 2.0
@@ -55,6 +89,20 @@ class InferenceBusy(Exception):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class InferenceRefused(Exception):
+    """No server offers what was asked for (a mode, a preset); trying again is of no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkOptions:
+    """How a conversation begins."""
+
+    voice: Voice
+    turn_taking: TurnTaking = "stream"
+    endpoint_min_ms: int | None = None
+    endpoint_max_ms: int | None = None
 
 
 class InferenceLost(Exception):
@@ -76,8 +124,16 @@ class InferenceLink:
     @property
     def codec_model(self) -> str:
         """``preset@`` and the first twelve digits of the weights' SHA-256."""
-        codec = self.opened.models.get("codec") or {}
-        return f"{codec.get('preset', 'unknown')}@{str(codec.get('sha256', ''))[:12]}"
+        return self.models["codec"]
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Every model of this session, as `codec_model` names them."""
+        found = {"codec": _name({})}
+        for kind, card in self.opened.models.items():
+            if isinstance(card, dict):
+                found[kind] = _name(card)
+        return found
 
     def silent_s(self) -> float:
         """Seconds since anything came from the server."""
@@ -87,15 +143,50 @@ class InferenceLink:
         """One 20 ms frame; waits while the server does not read. Raises :class:`InferenceLost`."""
         await self._send(AudioUp(seq, timestamp_ms, generation, pcm))
 
-    async def set(self, *, quantizers: int | None = None, generation: int | None = None) -> None:
-        """Change the session from the next frame on. Raises :class:`InferenceLost`."""
-        await self._send(Set(quantizers=quantizers, generation=generation))
+    async def set(
+        self,
+        *,
+        quantizers: int | None = None,
+        generation: int | None = None,
+        heard_ms: int | None = None,
+        voice: Voice | None = None,
+        now: bool = False,
+        turn_taking: TurnTaking | None = None,
+        endpoint_min_ms: int | None = None,
+        endpoint_max_ms: int | None = None,
+    ) -> None:
+        """Change the session; see :class:`ml.serve.messages.Set`. Raises :class:`InferenceLost`."""
+        await self._send(
+            Set(
+                quantizers=quantizers,
+                generation=generation,
+                heard_ms=heard_ms,
+                voice=voice,
+                now=now,
+                turn_taking=turn_taking,
+                endpoint_min_ms=endpoint_min_ms,
+                endpoint_max_ms=endpoint_max_ms,
+            )
+        )
+
+    async def key(self, event: Literal["press", "release"]) -> None:
+        """Push-to-talk. Raises :class:`InferenceLost`."""
+        await self._send(Key(event))
+
+    async def forget(self) -> None:
+        """The model forgets the conversation. Raises :class:`InferenceLost`."""
+        await self._send(Forget())
+
+    async def recall(self, turns: Sequence[tuple[Codes, Codes]]) -> None:
+        """Have the model remember these turns (codes of question and answer), oldest first. Before any audio."""
+        for question, answer in turns:
+            await self._send(History(question, answer))
 
     async def ping(self, number: int) -> None:
         """Ask for a sign of life. Raises :class:`InferenceLost`."""
         await self._send(Ping(id=number))
 
-    async def receive(self) -> AudioDown | Speech | Draining | Pong:
+    async def receive(self) -> SessionMessage:
         """The next event of the session. Raises :class:`InferenceLost` when there will be none."""
         while True:
             try:
@@ -108,10 +199,10 @@ class InferenceLink:
                     raise InferenceLost(f"{self.address} closed the connection")
                 case Error():
                     raise InferenceLost(f"{self.address}: {message.code}: {message.message}")
-                case AudioDown() | Speech() | Draining() | Pong():
-                    return message
-                case Opened() | Busy() | Stats():
+                case Opened() | Busy() | Stats() | Loaded() | LoadFailed():
                     continue
+                case _:
+                    return message
 
     async def aclose(self) -> None:
         """Free the slot; never raises for a server that is gone."""
@@ -123,7 +214,7 @@ class InferenceLink:
             async with asyncio.timeout(1.0):
                 await self._writer.wait_closed()
 
-    async def _send(self, message: AudioUp | Set | Ping) -> None:
+    async def _send(self, message: ClientMessage) -> None:
         try:
             self._writer.write(encode(message))
             await self._writer.drain()
@@ -134,26 +225,31 @@ class InferenceLink:
 async def open_link(
     urls: Sequence[str],
     *,
-    mode: Literal["reconstruct", "talk"],
+    mode: Mode,
     quantizers: int,
-    preset: str = "hifi",
+    talk: TalkOptions | None = None,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     open_timeout_s: float = OPEN_TIMEOUT_S,
 ) -> InferenceLink:
-    """A slot on the first of ``urls`` that has one, beginning at a random one so that load spreads.
+    """A slot on the first of ``urls`` that has one. Who gives them puts the least loaded first.
 
     Raises:
         InferenceBusy: every server is full or does not answer.
+        InferenceRefused: a server answers, but none offers this mode.
         WireError: an address in ``urls`` is not one (a mistake in the configuration).
     """
     addresses = [parse_address(url) for url in urls]
-    start = random.randrange(len(addresses)) if addresses else 0
+    request = _request(mode, quantizers, talk)
     retry_after_s: float | None = None
-    for address in addresses[start:] + addresses[:start]:
-        request = Open(mode=mode, preset=preset, quantizers=quantizers)
+    refused: str | None = None
+    for address in addresses:
         try:
             answer = await _ask(address, request, connect_timeout_s, open_timeout_s)
-        except (OSError, WireError) as error:
+        except WireError as error:
+            logger.warning("inference server %s: %s", address, error)
+            refused = str(error) if error.code in _REFUSALS else refused
+            continue
+        except OSError as error:
             logger.warning("inference server %s: %s", address, error or type(error).__name__)
             continue
         if isinstance(answer, InferenceLink):
@@ -161,7 +257,27 @@ async def open_link(
         retry_after_s = min(retry_after_s or answer.retry_after_s, answer.retry_after_s)
     if retry_after_s is not None:
         raise InferenceBusy("every slot is taken", retry_after_s)
+    if refused is not None:
+        raise InferenceRefused(refused)
     raise InferenceBusy("no inference server answers", RETRY_AFTER_S)
+
+
+def _request(mode: Mode, quantizers: int, talk: TalkOptions | None) -> Open:
+    if mode == "reconstruct" or talk is None:
+        return Open(mode=mode, preset=PRESETS[mode], quantizers=quantizers)
+    return Open(
+        mode=mode,
+        preset=PRESETS[mode],
+        quantizers=quantizers,
+        voice=talk.voice,
+        turn_taking=talk.turn_taking,
+        endpoint_min_ms=talk.endpoint_min_ms,
+        endpoint_max_ms=talk.endpoint_max_ms,
+    )
+
+
+def _name(card: dict[str, Any]) -> str:
+    return f"{card.get('preset', 'unknown')}@{str(card.get('sha256', ''))[:12]}"
 
 
 async def _ask(

@@ -1,7 +1,7 @@
 """One live session: from hello to close, and every reason to stop in between.
 
 The consumer hands in what arrives (synchronously: it never waits here); this answers through :class:`Peer`. Audio is
-:mod:`apps.voice.pipeline`'s, the lease and configuration :mod:`apps.voice.housekeeping`'s, turn rows
+:mod:`apps.voice.flow`'s, the lease and configuration :mod:`apps.voice.housekeeping`'s, turn rows
 :mod:`apps.voice.writer`'s. The first reason to stop becomes the :class:`Ending`; later ones no longer matter.
 """
 
@@ -11,32 +11,36 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from channels.db import database_sync_to_async
-from django.conf import settings
 from django.utils import timezone
 
-from apps.voice.greeting import Greeted, Person, greet
+from apps.voice import recollection
+from apps.voice.ending import Ending, error_event, going_away, inference_lost, too_slow
+from apps.voice.flow import Flow
+from apps.voice.flows import Tuner, make_flow, relink
+from apps.voice.greeting import Greeted, Person, config_of, greet
 from apps.voice.housekeeping import Housekeeping
-from apps.voice.inference_client import InferenceBusy, InferenceLost
+from apps.voice.inference_client import InferenceBusy, InferenceLink, InferenceLost
 from apps.voice.mailbox import DropOldest, RateLimit
-from apps.voice.pipeline import Pipeline
+from apps.voice.models import VoiceSession
+from apps.voice.peer import Peer
 from apps.voice.protocol import (
     CLOSE_NORMAL,
     HELLO_TIMEOUT_S,
     MAX_OFFENCES,
+    U32_MAX,
     Busy,
+    ClientMessage,
     ConfigChanged,
-    Configure,
     End,
     ErrorCode,
-    ErrorEvent,
+    Forget,
     GenerationChanged,
     Hello,
     Interrupt,
+    Key,
     Notice,
     Ping,
     Played,
@@ -48,6 +52,7 @@ from apps.voice.protocol import (
     parse_client_message,
 )
 from apps.voice.services import session_end, session_suspend
+from apps.voice.talk_pipeline import TalkPipeline
 from apps.voice.writer import TurnWriter
 from voiceplatform import drain
 
@@ -60,28 +65,6 @@ STATS_TICKS = 4
 PING_TICKS = 8
 IDLE_GRACE_S = 0.5
 """After ``end``: how long frames on their way may still come back."""
-STORE_GRACE_S = 1.5
-"""How long the close waits for the last turns and the row; where that takes longer it goes on after the close."""
-END_GRACE_S = 5.0
-"""The same after ``end``, whose client waits for its last ``turn``."""
-
-
-class Peer(Protocol):
-    """The sending half of the socket; all are silent once it is closed."""
-
-    async def tell(self, message: ServerEvent) -> None: ...
-
-    async def send_audio(self, frame: bytes) -> None: ...
-
-    async def close(self, code: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a connection stops: the client left (``gone``) or said ``end``, we close it for a ``fault``, or a ``bug``."""
-
-    kind: Literal["gone", "end", "fault", "bug"]
-    fault: ProtocolFault | None = None
 
 
 class LiveSession:
@@ -100,7 +83,10 @@ class LiveSession:
         self._last_seq = -1
         self._lost = 0
         self._greeted: Greeted | None = None
-        self._pipeline: Pipeline | None = None
+        self._flow: Flow | None = None
+        self._tuner: Tuner | None = None
+        self._switch: asyncio.Future[VoiceSession] | None = None
+        """Done when the session is to go on in another mode, with its row."""
         self._chores: Housekeeping | None = None
         self._writer: TurnWriter | None = None
         self._storing: asyncio.Task[None] | None = None
@@ -137,14 +123,14 @@ class LiveSession:
             return
         self._lost += frame.seq - self._last_seq - 1
         self._last_seq = frame.seq
-        if self._pipeline is not None:  # before the welcome there is nobody to hear it
-            self._pipeline.accept(frame.payload)
+        if self._flow is not None:  # before the welcome there is nobody to hear it
+            self._flow.accept(frame.payload)
 
     def gone(self) -> None:
         """The socket closed."""
         self._finish(Ending("gone"))
 
-    def _on_message(self, message: Hello | Configure | Played | Interrupt | Ping | End) -> None:
+    def _on_message(self, message: ClientMessage) -> None:
         if isinstance(message, Hello):
             if self._phase != "hello":
                 raise ProtocolFault(ErrorCode.BAD_MESSAGE, "type: hello was sent already", "send config to change")
@@ -157,16 +143,35 @@ class LiveSession:
             self._finish(Ending("end"))
         elif isinstance(message, Ping):
             self._out.put(Pong(id=message.id, t=message.t))
-            if self._pipeline is not None and message.rtt_ms is not None:
-                self._pipeline.round_trip(message.rtt_ms)
-        elif self._pipeline is None or self._chores is None:
+            if self._flow is not None and message.rtt_ms is not None:
+                self._flow.round_trip(message.rtt_ms)
+        elif self._flow is None or self._chores is None:
             raise ProtocolFault(ErrorCode.BAD_MESSAGE, f"type: {message.type} came before welcome", "wait for welcome")
         elif isinstance(message, Played):
-            self._pipeline.played(message)
+            self._flow.played(message)
         elif isinstance(message, Interrupt):
-            self._out.put(GenerationChanged(generation=self._pipeline.interrupt(), reason="interrupt"))
+            self._interrupt()
+        elif isinstance(message, Key):
+            if not isinstance(self._flow, TalkPipeline):
+                raise ProtocolFault(ErrorCode.BAD_MESSAGE, "type: key belongs to mode talk", "send config with mode")
+            self._flow.key(message.event)
+        elif isinstance(message, Forget):
+            self._chores.forget()
         else:
             self._chores.configure(message)
+
+    def _interrupt(self) -> None:
+        if self._flow is not None:
+            self._out.put(GenerationChanged(generation=self._flow.interrupt(), reason="interrupt"))
+
+    def _hinted(self, event: str) -> None:
+        """The channel layer, or a chore, says: interrupt or forget."""
+        if event == "interrupt":
+            self._interrupt()
+        elif event == "forget" and self._greeted is not None:
+            recollection.drop(self._greeted.session.pk)
+            if isinstance(self._flow, TalkPipeline):
+                self._flow.forget()
 
     def _offend(self, fault: ProtocolFault) -> None:
         """Count an offence and say so; the fifth, or one that is no mere offence, is the end."""
@@ -174,7 +179,7 @@ class LiveSession:
         if fault.code.immediate or self._offences >= MAX_OFFENCES:
             self._finish(Ending("fault", fault))
         else:
-            self._out.put(_error(fault, fatal=False))
+            self._out.put(error_event(fault, fatal=False))
 
     def _finish(self, ending: Ending) -> None:
         if not self._ending.done():
@@ -195,7 +200,7 @@ class LiveSession:
         out = asyncio.create_task(self._pump_out())
         try:
             if drain.is_draining():
-                self._refuse(_going_away())
+                self._refuse(going_away())
             try:
                 await self._live()
             except Exception:
@@ -217,17 +222,55 @@ class LiveSession:
         self._greeted = None if greeting.cancelled() else greeting.result()
         if self._greeted is None:
             return
-        pumps = await self._start(self._greeted)
+        chores = await self._start(self._greeted)
+        async with asyncio.TaskGroup() as group:
+            around = [group.create_task(chores.run()), group.create_task(chores.listen())]
+            session: VoiceSession | None = self._greeted.session
+            while session is not None:
+                session = await self._serve(session)
+            chores.stop()
+            for task in around:
+                task.cancel()
+
+    async def _serve(self, session: VoiceSession) -> VoiceSession | None:
+        """Serve the session in its mode; the row when it is to go on in another one."""
+        assert self._flow is not None
+        assert self._writer is not None
+        self._switch = asyncio.get_running_loop().create_future()
+        pumps = [
+            self._flow.pump_up(),
+            self._flow.pump_wishes(),
+            self._flow.pump_in(),
+            self._flow.pump_down(),
+            self._watch(self._flow, self._writer),
+        ]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(pump) for pump in pumps]
-                await self._until_ending()
+                await self._until_ending(self._switch)
                 for task in tasks:
                     task.cancel()
         except* InferenceLost as lost:
-            logger.warning("session %s: %s", self._greeted.session.pk, lost.exceptions[0])
-            hint = "reconnect with the resume token"
-            self._refuse(ProtocolFault(ErrorCode.INFERENCE_LOST, "the inference server went away", hint))
+            logger.warning("session %s: %s", session.pk, lost.exceptions[0])
+            self._refuse(inference_lost())
+        if self._ending.done() or not self._switch.done():
+            return None
+        return await self._change_mode(self._flow, self._writer, self._switch.result())
+
+    async def _change_mode(self, flow: Flow, writer: TurnWriter, session: VoiceSession) -> VoiceSession | None:
+        """Another slot, of the other mode; the old one when there is none."""
+        await self._keep_turns(flow, writer, last=True)
+        await flow.link.aclose()
+        try:
+            link, session = await relink(session, min(flow.generation + 1, U32_MAX), self._say)
+        except (InferenceBusy, InferenceLost, ProtocolFault) as error:
+            logger.warning("session %s: no slot after a change of mode: %s", session.pk, error)
+            self._refuse(inference_lost())
+            return None
+        self._out.put(GenerationChanged(generation=session.generation, reason="config"))
+        self._out.put(ConfigChanged(config=config_of(session)))
+        self._begin_flow(session, link, writer, down_seq=flow.down_seq)
+        return session
 
     async def _greet(self) -> Greeted | None:
         deadline = asyncio.get_running_loop().time() + HELLO_TIMEOUT_S
@@ -251,75 +294,70 @@ class LiveSession:
                 if self._ending.done():
                     return None
 
-    async def _start(self, greeted: Greeted) -> list[Coroutine[Any, Any, None]]:
-        """Say welcome; returns the pumps that make the session live."""
+    async def _start(self, greeted: Greeted) -> Housekeeping:
+        """Say welcome, and make everything that lives as long as the connection."""
         session = greeted.session
-        welcome = greeted.welcome()
-        self._pipeline = Pipeline(
-            link=greeted.link,
-            send_audio=self._peer.send_audio,
-            say=self._say,
-            generation=session.generation,
-            quantizers=session.quantizers,
-            max_ahead_ms=settings.VOICE_MAX_AHEAD_MS,
-        )
-        self._writer = TurnWriter(
-            session_id=session.pk,
-            offset_ms=max(0, round((timezone.now() - session.created_at).total_seconds() * 1000)),
-            models=welcome.models,
-            tell=self._peer.tell,
-        )
+        self._writer = TurnWriter(session_id=session.pk, tell=self._peer.tell)
+        self._begin_flow(session, greeted.link, self._writer)
         self._storing = asyncio.create_task(self._writer.run())
         self._chores = Housekeeping(
             session=session,
             token=greeted.opened.resume_token,
             person=greeted.person,
-            generation=lambda: self._pipeline.generation if self._pipeline else session.generation,
+            generation=lambda: self._flow.generation if self._flow else session.generation,
             apply=self._apply,
+            hint=self._hinted,
             offend=self._offend,
             refuse=self._refuse,
         )
-        await self._peer.tell(welcome)
+        await self._peer.tell(greeted.welcome())
         self._phase = "live"
         await self._chores.subscribe()
-        return [
-            self._pipeline.pump_up(),
-            self._pipeline.pump_wishes(),
-            self._pipeline.pump_in(),
-            self._pipeline.pump_down(),
-            self._watch(self._pipeline, self._writer),
-            self._chores.run(),
-            self._chores.listen(),
-        ]
+        return self._chores
 
-    async def _until_ending(self) -> None:
-        ending = await asyncio.shield(self._ending)
-        if self._chores is not None:
-            self._chores.stop()
-        if ending.kind == "end" and self._pipeline is not None:
+    def _begin_flow(self, session: VoiceSession, link: InferenceLink, writer: TurnWriter, *, down_seq: int = 0) -> None:
+        self._flow = make_flow(
+            session, link, self._peer.send_audio, self._say, generation=session.generation, down_seq=down_seq
+        )
+        self._tuner = Tuner(self._flow)
+        offset_ms = max(0, round((timezone.now() - session.created_at).total_seconds() * 1000))
+        writer.began(offset_ms=offset_ms, models=link.models)
+
+    async def _until_ending(self, switch: asyncio.Future[VoiceSession]) -> None:
+        either: set[asyncio.Future[Any]] = {self._ending, switch}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not self._ending.done():
+            return
+        if self._ending.result().kind == "end" and self._flow is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_GRACE_S):
-                    await self._pipeline.settled()
+                    await self._flow.settled()
 
-    async def _watch(self, pipeline: Pipeline, writer: TurnWriter) -> None:
+    async def _watch(self, flow: Flow, writer: TurnWriter) -> None:
         """Four times a second: finished turns, a client that is too slow, a server that is silent; the figures."""
         last, tick = time.monotonic(), 0
         while True:
             await asyncio.sleep(TICK_S)
             tick += 1
-            for cut in pipeline.turns():
-                if not writer.submit(cut):
-                    self._out.put(Notice(code="turn_lost", message="a turn could not be stored"))
-            if pipeline.too_slow():
-                hint = "reconnect with the resume token once audio plays again"
-                self._refuse(ProtocolFault(ErrorCode.TOO_SLOW, "audio was sent, but no progress was reported", hint))
+            await self._keep_turns(flow, writer)
+            if flow.too_slow():
+                self._refuse(too_slow())
             if tick % PING_TICKS == 0:
-                await pipeline.keep_alive(tick)
+                await flow.keep_alive(tick)
             if tick % STATS_TICKS == 0:
                 now = time.monotonic()
-                pipeline.meter.lost = self._lost
-                self._out.put(pipeline.stats(now - last))
+                flow.meter.lost = self._lost
+                self._out.put(flow.stats(now - last))
                 last = now
+
+    async def _keep_turns(self, flow: Flow, writer: TurnWriter, *, last: bool = False) -> None:
+        """Hand finished turns to the writer, and what the model would have to be told of them to its keeper."""
+        cuts = flow.last_turns() if last else flow.turns()
+        for cut in cuts:
+            if not writer.submit(cut):
+                self._out.put(Notice(code="turn_lost", message="a turn could not be stored"))
+        if cuts and isinstance(flow, TalkPipeline) and self._greeted is not None:
+            recollection.keep(self._greeted.session.pk, flow.link.codec_model, flow.conversation.pairs)
 
     def _say(self, message: ServerEvent) -> None:
         self._out.put(message)
@@ -328,14 +366,20 @@ class LiveSession:
         while True:
             await self._peer.tell(await self._out.get())
 
-    async def _apply(self, config: SessionConfig) -> None:
-        assert self._pipeline is not None
-        self._pipeline.set_quantizers(config.quantizers)
-        self._out.put(ConfigChanged(config=config))
+    async def _apply(self, session: VoiceSession, config: SessionConfig | None, now: bool) -> None:
+        assert self._flow is not None
+        assert self._tuner is not None
+        if (session.mode == VoiceSession.Mode.TALK) != isinstance(self._flow, TalkPipeline):
+            if self._switch is not None and not self._switch.done():
+                self._switch.set_result(session)
+            return
+        await self._tuner.follow(session, now=now)
+        if config is not None:
+            self._out.put(ConfigChanged(config=config))
 
     async def _go_away(self) -> None:
         """The process drains: this connection is asked to leave, and waited for."""
-        fault = _going_away()
+        fault = going_away()
         self._out.put(Notice(code=fault.code, message=fault.message))
         self._refuse(fault)
         await self._closed.wait()
@@ -346,11 +390,11 @@ class LiveSession:
         while len(self._out):
             await self._peer.tell(self._out.pop())
         if ending.fault is not None and ending.fault.code is not ErrorCode.BUSY:
-            await self._peer.tell(_error(ending.fault, fatal=True))
+            await self._peer.tell(error_event(ending.fault, fatal=True))
         storing = asyncio.create_task(self._store(ending))
         if ending.kind != "gone":
             # The row first, then the close, so that a client that reconnects at once finds its session ready.
-            await asyncio.wait({storing}, timeout=_grace_s(ending))
+            await asyncio.wait({storing}, timeout=ending.grace_s)
             if ending.kind != "bug":
                 await self._peer.close(ending.fault.code.close_code if ending.fault else CLOSE_NORMAL)
         await storing
@@ -358,10 +402,9 @@ class LiveSession:
     async def _store(self, ending: Ending) -> None:
         if self._greeted is None:
             return
-        await self._greeted.link.aclose()
-        if self._pipeline and self._writer and self._storing:
-            for cut in self._pipeline.last_turns():
-                self._writer.submit(cut)
+        await (self._flow.link if self._flow else self._greeted.link).aclose()
+        if self._flow and self._writer and self._storing:
+            await self._keep_turns(self._flow, self._writer, last=True)
             await self._writer.finish()
             await self._storing
         session_id, holder = self._greeted.session.pk, self._greeted.opened.resume_token
@@ -369,25 +412,10 @@ class LiveSession:
             if ending.kind == "end":
                 await database_sync_to_async(session_end)(session_id=session_id, reason="client", holder=holder)
             else:
-                generation = self._pipeline.generation if self._pipeline else None
-                fault = ending.fault.code.value if ending.fault else ending.kind if ending.kind == "bug" else ""
+                generation = self._flow.generation if self._flow else None
+                fault = ending.code
                 await database_sync_to_async(session_suspend)(
                     session_id=session_id, holder=holder, generation=generation, fault=fault
                 )
         except Exception:  # the lease runs out by itself
             logger.exception("session %s: its end could not be written", session_id)
-
-
-def _grace_s(ending: Ending) -> float:
-    if ending.kind == "end":
-        return END_GRACE_S
-    # Who does not read is to be gone within five seconds, however slow the database is.
-    return 0.0 if ending.fault is not None and ending.fault.code is ErrorCode.TOO_SLOW else STORE_GRACE_S
-
-
-def _error(fault: ProtocolFault, *, fatal: bool) -> ErrorEvent:
-    return ErrorEvent(code=fault.code, message=fault.message, hint=fault.hint, fatal=fatal)
-
-
-def _going_away() -> ProtocolFault:
-    return ProtocolFault(ErrorCode.GOING_AWAY, "the server restarts", "reconnect with the resume token")

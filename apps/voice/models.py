@@ -51,10 +51,11 @@ class VoiceSession(models.Model):
     ``last_fault``: the code with which its last connection was closed for a fault, "" if it never was.
     The owner is a user, or a guest known by ``guest_key``, never both.
 
-    The voice of the answers is the blend's if there is one, else the speaker's, shifted by the session's own dials: ``pitch_semitones`` and ``energy_db``
-    are added, ``rate`` multiplies; ``accent`` and ``intensity`` replace (None: what the voice and the emotion bring).
-    ``endpoint_min_ms`` and ``endpoint_max_ms`` bound how long a silence ends what the user says (None: the inference
-    server's defaults). ``memory_from`` is the number of the first turn that the model may remember.
+    The voice of the answers is the blend's if there is one, else the speaker's, shifted by the session's own dials:
+    ``pitch_semitones`` and ``energy_db`` are added, ``rate`` multiplies; ``accent`` and ``intensity`` replace (None:
+    what the voice and the emotion bring). ``endpoint_min_ms`` and ``endpoint_max_ms`` bound how long a silence ends
+    what the user says (None: the inference server's defaults). ``memory_from`` is the number of the first turn that the
+    model may remember.
     """
 
     class Mode(models.TextChoices):

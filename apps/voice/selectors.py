@@ -20,6 +20,7 @@ from apps.accounts.models import Scope
 from apps.accounts.selectors import token_still_usable
 from apps.speakers.selectors import emotions_published, speakers_published
 from apps.voice.models import Turn, VoicePreference, VoiceSession
+from apps.voice.tokens import token_hash
 
 
 def turns_visible(*, user: AbstractBaseUser | AnonymousUser) -> QuerySet[Turn]:
@@ -87,6 +88,17 @@ def session_timeline(*, session_id: UUID) -> list[dict[str, Any]]:
 def session_get(*, session_id: UUID) -> VoiceSession | None:
     """The session with its voice and emotion, or None."""
     return VoiceSession.objects.select_related("speaker", "emotion").filter(pk=session_id).first()
+
+
+def session_mode(*, resume: str | None, ticket: str | None) -> str | None:
+    """Mode of the session that a resume token or a ticket is for; None: neither is given, or it opens nothing."""
+    if ticket is not None:
+        rows = VoiceSession.objects.filter(tickets__digest=token_hash(ticket))
+    elif resume is not None:
+        rows = VoiceSession.objects.filter(resume_hash=token_hash(resume)).exclude(resume_hash="")
+    else:
+        return None
+    return rows.values_list("mode", flat=True).first()
 
 
 def socket_allowed(

@@ -23,7 +23,7 @@ Codes = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class TurnCut:
-    """One stretch of speech. ``pcm`` is what the microphone heard, ``output_pcm`` what was sent back (PCM16LE, 16 kHz).
+    """One stretch of speech. ``pcm`` is what was said, ``output_pcm`` one's own voice sent back (PCM16LE, 16 kHz).
 
     ``codes`` is uint16 [levels, frames] or None; ``latency`` maps names ending in ``_ms`` to medians over the turn;
     times are ms on the connection's media clock.
@@ -38,6 +38,11 @@ class TurnCut:
     interrupted_at_ms: int | None
     frames_missing: int
     """Frames of the turn whose audio was not sent back: given up in a queue, stale, or cut off by the end."""
+    role: Literal["user", "assistant"] = "user"
+    response_ms: int | None = None
+    """Of answers: from the end of the person's speech to their first audio."""
+    end_reason: str = ""
+    """Of answers: why they ended."""
 
 
 @dataclass(slots=True)

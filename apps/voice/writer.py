@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -18,29 +19,39 @@ from apps.voice.turns import TurnCut
 
 logger = logging.getLogger(__name__)
 
-CAPACITY = 4
-"""Turns that may wait for the database: at most 30 s each, so at most about 8 MB while it is away."""
+CAPACITY = 6
+"""Turns that may wait for the database: at most 35 s each, so at most some 8 MB while it is away."""
 ATTEMPTS = 3
 RETRY_S = 1.0
 
 Tell = Callable[[TurnStored | Notice], Awaitable[None]]
 
 
-class TurnWriter:
-    """A bounded queue of turns and the task that stores them; ``offset_ms`` is where the connection began."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where turns come from."""
 
-    def __init__(self, *, session_id: UUID, offset_ms: int, models: dict[str, str], tell: Tell) -> None:
+    offset_ms: int
+    models: dict[str, str]
+
+
+class TurnWriter:
+    """A bounded queue of turns and the task that stores them."""
+
+    def __init__(self, *, session_id: UUID, tell: Tell) -> None:
         self._session_id = session_id
-        self._offset_ms = offset_ms
-        self._models = models
+        self._source = _Source(0, {})
         self._tell = tell
-        self._queue: asyncio.Queue[TurnCut | None] = asyncio.Queue(CAPACITY)
-        self._full = False
+        self._queue: asyncio.Queue[tuple[_Source, TurnCut] | None] = asyncio.Queue(CAPACITY)
+
+    def began(self, *, offset_ms: int, models: dict[str, str]) -> None:
+        """What is submitted from now on comes from another flow: where it began in the session, and its models."""
+        self._source = _Source(offset_ms, models)
 
     def submit(self, cut: TurnCut) -> bool:
         """Queue a turn; False when the database is so far behind that it has to be given up."""
         try:
-            self._queue.put_nowait(cut)
+            self._queue.put_nowait((self._source, cut))
         except asyncio.QueueFull:
             logger.error(
                 "session %s: a turn of %d ms is lost, the database is behind", self._session_id, cut.duration_ms
@@ -54,25 +65,29 @@ class TurnWriter:
 
     async def run(self) -> None:
         """Store turns until :meth:`finish`."""
-        while (cut := await self._queue.get()) is not None:
-            turn = await self._store(cut)
+        while (item := await self._queue.get()) is not None:
+            turn = await self._store(*item)
             if turn is None:
                 await self._tell(Notice(code="turn_lost", message="a turn could not be stored"))
             else:
                 await self._tell(_stored(turn))
 
-    async def _store(self, cut: TurnCut) -> Turn | None:
+    async def _store(self, source: _Source, cut: TurnCut) -> Turn | None:
         draft = TurnDraft(
-            role="user",
-            started_ms=self._offset_ms + cut.started_ms,
+            role=cut.role,
+            started_ms=source.offset_ms + cut.started_ms,
             duration_ms=cut.duration_ms,
             pcm=cut.pcm,
             output_pcm=cut.output_pcm,
             codes=cut.codes,
             latency=cut.latency,
-            model_versions=self._models,
-            stats={"frames_missing": cut.frames_missing},
+            model_versions=source.models,
+            stats={
+                "frames_missing": cut.frames_missing,
+                **({"end_reason": cut.end_reason} if cut.end_reason else {}),
+            },
             interrupted_at_ms=cut.interrupted_at_ms,
+            response_ms=cut.response_ms,
         )
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -93,7 +108,10 @@ def _stored(turn: Turn) -> TurnStored:
         index=turn.index,
         role="assistant" if turn.role == Turn.Role.ASSISTANT else "user",
         duration_ms=turn.duration_ms,
-        audio_url=reverse("turn-audio", args=[turn.pk]),
+        audio_url=reverse("turn-audio", args=[turn.pk]) if turn.audio else None,
+        interrupted_at_ms=turn.interrupted_at_ms,
+        speaker=turn.speaker.slug if turn.speaker else None,
+        emotion=turn.emotion.slug if turn.emotion else None,
         output_url=reverse("turn-output", args=[turn.pk]) if turn.output_audio else None,
         latency={name: float(value) for name, value in turn.latency.items()},
     )

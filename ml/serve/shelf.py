@@ -176,7 +176,7 @@ def tiny_models(device: torch.device, seed: int = 0) -> tuple[Loaded, Loaded]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         codec = TeluCodec(CodecConfig.named("tiny-dialogue")).fold().to(device)
-        model = speech.S2SModel(speech.S2SConfig.named("tiny", code_dim=codec.config.code_dim))
+        model = speech.S2SModel(speech.S2SConfig.named("tiny", code_dim=codec.config.code_dim, max_frames=75))
     zeros = "0" * 64
     model.use_codebooks(codec.quantizer.codebooks, zeros)
     model = model.eval().requires_grad_(False).to(device)

@@ -106,6 +106,7 @@ CONFIG = {
     "speaker": "lakshmi",
     "emotion": None,
     "quantizers": 8,
+    "blend": None,
     "pitch_semitones": 0.0,
     "energy_db": -1.5,
     "rate": 1.0,

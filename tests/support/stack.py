@@ -58,6 +58,7 @@ class Stack:
             "REDIS_URL": servers.redis.url,
             "VOICE_VAR_DIR": str(folder),
             "VOICE_PAGE_DEBUG": "1",
+            "VOICE_TINY_TALK": "1",  # conversations with random models, whatever weights there are
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }

@@ -14,6 +14,7 @@ from apps.speakers.models import Emotion, Speaker
 from apps.voice import housekeeping
 from apps.voice.greeting import Person
 from apps.voice.housekeeping import RIGHTS_EVERY, Housekeeping
+from apps.voice.models import VoiceSession
 from apps.voice.protocol import Configure, ErrorCode, ProtocolFault, SessionConfig
 from apps.voice.services import OpenedSession, session_configure, session_end, session_resume
 from tests.support.factories import GUEST, open_session
@@ -30,8 +31,13 @@ class Chores:
         self.offences: list[ProtocolFault] = []
         self.refused: list[ProtocolFault] = []
 
-        async def apply(config: SessionConfig) -> None:
-            self.applied.append(config)
+        self.rows: list[tuple[VoiceSession, bool]] = []
+        self.hints: list[str] = []
+
+        async def apply(session: VoiceSession, config: SessionConfig | None, now: bool) -> None:
+            self.rows.append((session, now))
+            if config is not None:
+                self.applied.append(config)
 
         self.chores = Housekeeping(
             session=opened.session,
@@ -39,6 +45,7 @@ class Chores:
             person=Person(AnonymousUser(), GUEST, None),
             generation=lambda: 5,
             apply=apply,
+            hint=self.hints.append,
             offend=self.offences.append,
             refuse=self.refused.append,
         )

@@ -235,6 +235,7 @@ if ENV.trust_proxy:
 # --- the voice platform's own --------------------------------------------------------------------------------------
 
 INFERENCE_URLS = list(ENV.inference_urls)
+REDIS_URL = ENV.redis_url
 VOICE_QUEUES = list(ENV.queues)
 VOICE_TRUST_PROXY = ENV.trust_proxy
 VOICE_ALLOW_GUESTS = bool(ENV.allow_guests)

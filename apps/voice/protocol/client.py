@@ -78,6 +78,7 @@ class Configure(_Dials):
     mode: Mode | None = None
     speaker: Slug | None = None
     emotion: Slug | None = None
+    blend: Slug | Literal[""] | None = None
     quantizers: Quantizers | None = None
     turn_taking: TurnTaking | None = None
     now: bool = False

@@ -30,6 +30,7 @@ class SessionConfig(BaseModel):
     speaker: str | None
     emotion: str | None
     quantizers: Quantizers
+    blend: str | None = None
     pitch_semitones: float = 0.0
     energy_db: float = 0.0
     rate: float = 1.0

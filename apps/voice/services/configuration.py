@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.speakers import selectors as speakers
-from apps.speakers.models import Emotion, Speaker
+from apps.speakers.models import Emotion, Speaker, VoiceBlend
 from apps.voice.access import is_transient
 from apps.voice.errors import ServiceError
 from apps.voice.models import VoicePreference, VoiceSession
@@ -29,7 +29,7 @@ _PLAIN = (
     "endpoint_min_ms",
     "endpoint_max_ms",
 )
-_WATCHED = ("speaker_id", "emotion_id", *_PLAIN)
+_WATCHED = ("speaker_id", "emotion_id", "blend_id", *_PLAIN)
 _PREFERRED = ("speaker_id", "emotion_id", "rate")
 
 
@@ -52,9 +52,13 @@ class Dials(TypedDict, total=False):
 
 
 class Wishes(Dials, total=False):
-    """Everything of a session that may change: the dials, slugs of speaker and emotion, and how it runs."""
+    """Everything of a session that may change: the dials, slugs of speaker, blend and emotion, and how it runs.
+
+    A blend speaks instead of the speaker until it is set to "", or until a speaker is chosen.
+    """
 
     speaker: str | None
+    blend: str | None
     emotion: str | None
     quantizers: int | None
     turn_taking: str | None
@@ -124,6 +128,10 @@ def apply_wishes(session: VoiceSession, wishes: Mapping[str, object]) -> None:
     # A voice withdrawn since stays with the session that has it; only a new choice must be published.
     if isinstance(speaker, str) and (session.speaker is None or session.speaker.slug != speaker):
         session.speaker = _chosen_speaker(speaker)
+    if isinstance(speaker, str):
+        session.blend = None
+    if isinstance(blend := wishes.get("blend"), str):
+        session.blend = _chosen_blend(blend) if blend else None
     if isinstance(emotion, str) and (session.emotion is None or session.emotion.slug != emotion):
         session.emotion = _chosen_emotion(emotion)
     for name in _PLAIN:
@@ -167,6 +175,13 @@ def _chosen_speaker(slug: str) -> Speaker:
     if speaker is None:
         raise ServiceError("unknown_speaker", f"speaker: there is no voice {slug!r}", "choose one from the page's list")
     return speaker
+
+
+def _chosen_blend(slug: str) -> VoiceBlend:
+    blend = VoiceBlend.objects.filter(slug=slug, is_published=True).first()
+    if blend is None:
+        raise ServiceError("unknown_speaker", f"blend: there is no blend {slug!r}", "choose one that is offered")
+    return blend
 
 
 def _chosen_emotion(slug: str) -> Emotion:

@@ -14,7 +14,7 @@ from apps.voice.models import VoiceSession
 
 def locked_sessions() -> Any:
     # `of`: the row alone is locked, not the voices it refers to (nullable joins cannot be locked anyway).
-    return VoiceSession.objects.select_for_update(of=("self",)).select_related("speaker", "emotion")
+    return VoiceSession.objects.select_for_update(of=("self",)).select_related("speaker", "emotion", "blend")
 
 
 def locked_session(session_id: UUID) -> VoiceSession:

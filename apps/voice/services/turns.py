@@ -17,7 +17,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from apps.voice.errors import ServiceError
-from apps.voice.models import Turn
+from apps.voice.models import Turn, VoiceSession
 from apps.voice.services.rows import locked_session, words
 from apps.voice.storage import (
     SAMPLE_RATE,
@@ -33,11 +33,12 @@ from apps.voice.storage import (
 
 @dataclass(frozen=True, slots=True)
 class TurnDraft:
-    """A finished stretch of speech, before it is stored.
+    """A finished stretch of speech, before it is stored: as much of it as the session's ``keep_audio`` allows.
 
-    ``pcm`` (heard) and ``output_pcm`` (sent back) are PCM16LE 16 kHz mono; ``codes`` are integers [levels, frames];
-    ``started_ms`` is media time within the session; ``latency`` milliseconds by stage; ``response_ms`` is
-    of answers: from the end of the user's speech to their first audio. ``ended_at`` defaults to now.
+    ``pcm`` (said, by whoever's turn it is) and ``output_pcm`` (one's own voice sent back) are PCM16LE 16 kHz mono;
+    ``codes`` are integers [levels, frames]; ``started_ms`` is media time within the session; ``latency`` milliseconds
+    by stage; ``response_ms`` is of answers: from the end of the user's speech to their first audio. ``ended_at``
+    defaults to now.
     """
 
     role: Literal["user", "assistant"]
@@ -64,6 +65,8 @@ def turn_record(*, session_id: UUID, draft: TurnDraft) -> Turn:
         ServiceError: unknown_session or bad_turn.
     """
     turn, contents = _prepare(session_id, draft)
+    for attribute in _withheld(session_id):
+        contents.pop(attribute, None)
     written: list[str] = []
     try:
         for attribute, (name, content) in contents.items():
@@ -74,6 +77,14 @@ def turn_record(*, session_id: UUID, draft: TurnDraft) -> Turn:
         delete_files(written)
         raise
     return turn
+
+
+def _withheld(session_id: UUID) -> tuple[str, ...]:
+    """What the person has not consented to keep."""
+    kept = VoiceSession.objects.filter(pk=session_id).values_list("keep_audio", flat=True).first()
+    if kept == VoiceSession.KeepAudio.NOTHING:
+        return ("audio", "output_audio", "codes")
+    return ("audio", "output_audio") if kept == VoiceSession.KeepAudio.CODES else ()
 
 
 def _prepare(session_id: UUID, draft: TurnDraft) -> tuple[Turn, dict[str, tuple[str, bytes]]]:

@@ -1,0 +1,85 @@
+"""What the model is told of an earlier connection: the codes of the last turns, by session.
+
+Kept in this process for as long as a session can be resumed, which covers most reconnects and consent to keep
+nothing; else read from the stored turns. Codes, not the model's own memory: another model version can be told them too.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from apps.voice.models import Turn, VoiceSession
+from apps.voice.storage import read_codes
+
+logger = logging.getLogger(__name__)
+
+Codes = npt.NDArray[np.uint16]
+Pairs = list[tuple[Codes, Codes]]
+
+TURNS = 10
+SESSIONS = 500
+KEPT_S = 180.0
+
+_kept: OrderedDict[UUID, tuple[float, str, Pairs]] = OrderedDict()
+
+
+def keep(session_id: UUID, codec: str, pairs: Sequence[tuple[Codes, Codes]]) -> None:
+    """Remember a session's last turns, told in codes of ``codec``."""
+    _kept.pop(session_id, None)
+    _kept[session_id] = (time.monotonic(), codec, list(pairs)[-TURNS:])
+    while len(_kept) > SESSIONS or (_kept and time.monotonic() - next(iter(_kept.values()))[0] > KEPT_S):
+        _kept.popitem(last=False)
+
+
+def drop(session_id: UUID) -> None:
+    """Forget a session."""
+    _kept.pop(session_id, None)
+
+
+def recollect(session: VoiceSession, codec: str) -> Pairs:
+    """The last turns of a session, oldest first: codes of what was said and of what was answered."""
+    found = _kept.get(session.pk)
+    if found is not None and found[1] == codec and time.monotonic() - found[0] <= KEPT_S:
+        return list(found[2])
+    return _stored(session, codec)
+
+
+def _stored(session: VoiceSession, codec: str) -> Pairs:
+    rows = (
+        Turn.objects.filter(session_id=session.pk, index__gte=session.memory_from)
+        .exclude(codes="")
+        .order_by("-index")[: 2 * TURNS]
+    )
+    pairs: Pairs = []
+    asked: Codes | None = None
+    for turn in reversed(rows):
+        codes = _codes(turn, codec)
+        if codes is None:
+            continue
+        if turn.role == Turn.Role.USER:
+            if asked is not None:
+                pairs.append((asked, asked[:, :0]))
+            asked = codes
+        elif asked is not None:
+            pairs.append((asked, codes))
+            asked = None
+    if asked is not None:
+        pairs.append((asked, asked[:, :0]))
+    return pairs[-TURNS:]
+
+
+def _codes(turn: Turn, codec: str) -> Codes | None:
+    if (turn.model_versions or {}).get("codec") != codec:
+        return None
+    try:
+        return read_codes(turn)
+    except (OSError, ValueError):
+        logger.warning("codes of turn %s cannot be read", turn.pk)
+        return None
