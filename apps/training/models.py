@@ -314,6 +314,37 @@ class ModelVersion(models.Model):
         return f"{self.kind} {self.preset}@{self.sha256[:12]}"
 
 
+class TrainingConsent(models.Model):
+    """Somebody agrees that their words, where an operator marked them good, may be learned from. The row is the leave:
+    withdrawn, it is gone. Of a user, or of a guest known by ``guest_key``."""
+
+    owner = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="training_consent",
+    )
+    guest_key = models.CharField(_("guest key"), max_length=64, blank=True, db_index=True)
+    given_at = models.DateTimeField(_("given"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("consent to training")
+        verbose_name_plural = _("consents to training")
+        ordering = ["-given_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(owner__isnull=False, guest_key="") | (Q(owner__isnull=True) & ~Q(guest_key="")),
+                name="consent_owner_or_guest",
+            ),
+            models.UniqueConstraint(fields=["guest_key"], condition=~Q(guest_key=""), name="consent_guest_once"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.owner or _("guest"))
+
+
 class WorkerHeartbeat(models.Model):
     """When a queue's workers last finished a heartbeat task.
 

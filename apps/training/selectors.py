@@ -15,7 +15,7 @@ from uuid import UUID
 import soundfile as sf
 from django.db.models import Count, Q, QuerySet
 
-from apps.training.models import Dataset, Job, ModelVersion, WorkerHeartbeat
+from apps.training.models import Dataset, Job, ModelVersion, TrainingConsent, WorkerHeartbeat
 from apps.training.paths import dataset_folder, run_folder
 
 _STEP = re.compile(r"^step-(\d{8})$")
@@ -76,6 +76,13 @@ def datasets_ready() -> QuerySet[Dataset]:
 def datasets_open_for_turns() -> QuerySet[Dataset]:
     """Those that marked turns can be added to."""
     return Dataset.objects.filter(source=Dataset.Source.CONVERSATION).exclude(status=Dataset.Status.INGESTING)
+
+
+def consent_given(*, user_id: int | None, guest_key: str) -> bool:
+    """Whether this person lets their words be learned from."""
+    if user_id is not None:
+        return TrainingConsent.objects.filter(owner_id=user_id).exists()
+    return bool(guest_key) and TrainingConsent.objects.filter(guest_key=guest_key).exists()
 
 
 def jobs() -> QuerySet[Job]:

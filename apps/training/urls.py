@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from apps.training.views import datasets, jobs, models, start
+from apps.training.views import consent, datasets, jobs, models, start
 
 pages = [
     path("", jobs.overview, name="overview"),
@@ -36,4 +36,7 @@ pages = [
     path("models/<int:version_id>/promote", models.model_promote, name="model-promote"),
     path("models/<int:version_id>/evaluate", models.model_evaluate, name="model-evaluate"),
 ]
-urlpatterns = [path("training/", include((pages, "training")))]
+urlpatterns = [
+    path("training/", include((pages, "training"))),
+    path("consent", consent.consent, name="training-consent"),
+]

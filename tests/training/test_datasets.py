@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from apps.training import selectors, services
 from apps.training.models import Dataset, Job
 from apps.training.paths import dataset_folder
 from apps.training.services.datasets import histogram
 from apps.voice.errors import ServiceError
-from apps.voice.models import Turn, VoiceSession
+from apps.voice.models import Turn
 from apps.voice.services import turn_record
 from tests.support.factories import draft, open_session
+from tests.training.conftest import write_tone
 
 pytestmark = pytest.mark.django_db
 
@@ -81,9 +84,11 @@ def test_a_job_without_its_dataset_is_refused(dataset: Dataset) -> None:
 
 
 def said(*, good: bool = True, consent: bool = True, role: str = "user") -> Turn:
-    opened = open_session()
+    guest_key = "one who agrees" if consent else "one who does not"
+    opened = open_session(guest_key=guest_key)
     turn = turn_record(session_id=opened.session.pk, draft=draft(role=role))
-    VoiceSession.objects.filter(pk=turn.session_id).update(training_consent=consent)
+    if consent:
+        services.consent_give(user_id=None, guest_key=guest_key)
     Turn.objects.filter(pk=turn.pk).update(mark="good" if good else "")
     return Turn.objects.get(pk=turn.pk)
 
@@ -117,6 +122,33 @@ def test_without_mark_consent_or_a_person_nothing_is_taken(talks: Dataset, lacki
     assert error.value.code == "no_consent"
     talks.refresh_from_db()
     assert (talks.files, talks.lineage) == (0, {})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_takes_the_consent_back_takes_the_words_back(talks: Dataset) -> None:
+    turn = said()
+    services.dataset_add_turns(dataset=talks, turn_ids=[turn.pk])
+    folder = dataset_folder(talks.pk)
+    write_tone(folder / "audio" / "0.flac")  # as an ingest left it
+    assert services.consent_withdraw(user_id=None, guest_key="one who agrees") == 1
+    talks.refresh_from_db()
+    assert (talks.files, talks.lineage["turns"], talks.status) == (0, {}, "open")
+    assert not list(folder.rglob("*.flac"))
+    with pytest.raises(ServiceError):
+        services.dataset_add_turns(dataset=talks, turn_ids=[turn.pk])
+
+
+def test_the_switch_on_the_talk_page(client: Client) -> None:
+    client.get("/")  # a guest gets a key there
+    address = reverse("training-consent")
+    assert client.post(address, {"given": "true"}).json() == {"given": True}
+    assert 'name="given" value="true" checked' in client.get("/").content.decode()
+    assert client.post(address, {}).json() == {"given": False}
+    assert 'name="given" value="true" checked' not in client.get("/").content.decode()
+
+
+def test_nobody_cannot_agree(client: Client) -> None:
+    assert client.post(reverse("training-consent"), {"given": "true"}).status_code == 400
 
 
 def test_turns_do_not_mix_with_uploads(dataset: Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.training.services.consent import consent_give, consent_withdraw
 from apps.training.services.datasets import (
     dataset_add_turns,
     dataset_create,
@@ -42,6 +43,8 @@ __all__ = [
     "Received",
     "ServerAnswer",
     "WeightsError",
+    "consent_give",
+    "consent_withdraw",
     "dataset_add_turns",
     "dataset_create",
     "dataset_delete",

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from apps.training.models import Dataset, Job
 from apps.training.paths import dataset_folder
+from apps.training.selectors import consent_given
 from apps.training.services.jobs import Person, job_create
 from apps.voice.errors import ServiceError
 from apps.voice.models import Turn
@@ -156,8 +157,8 @@ def dataset_delete(*, dataset_id: UUID) -> None:
 def dataset_add_turns(*, dataset: Dataset, turn_ids: Sequence[UUID], user: Person = None) -> int:
     """Copy what people said in marked turns into a dataset made of conversations. Returns how many were new.
 
-    Only turns that an operator marked good, of sessions whose speaker let their audio be kept; where each came from
-    stays in the lineage. The dataset has to be ingested (again) afterwards.
+    Only turns that an operator marked good, of people who gave their consent and let their audio be kept; where each
+    came from stays in the lineage. The dataset has to be ingested (again) afterwards.
 
     Raises:
         ServiceError: unknown_dataset, dataset_closed, no_consent (which turns may not be used, none is added).
@@ -214,7 +215,8 @@ def may_be_used(turn: Turn) -> bool:
 
 def has_consent(turn: Turn) -> bool:
     """Whether whoever spoke agreed that their words may be learned from."""
-    return bool(getattr(turn.session, "training_consent", False))
+    session = turn.session
+    return consent_given(user_id=session.owner_id, guest_key=session.guest_key)
 
 
 def read_manifest(path: Path) -> tuple[list[dict[str, Any]], str]:
