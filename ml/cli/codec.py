@@ -42,6 +42,32 @@ def reconstruct(
 
 
 @app.command()
+def samples(
+    source: Annotated[Path, typer.Argument(help="Folder of audio, for instance RUN/samples/target.")],
+    target: Annotated[Path, typer.Argument(help="Folder to write NAME.flac of each to; it appears whole.")],
+    preset: Annotated[str, typer.Option(help="Codec preset.")] = "hifi",
+    weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
+) -> None:
+    """Let one model speak the clips of a folder, to compare models by ear on the same clips."""
+    import shutil
+
+    from ml.codec.checkpoint import load_preset
+    from ml.codec.files import reconstruct_file
+    from ml.train.data import find_audio
+
+    codec = load_preset(preset, weights)
+    paths = find_audio([source])
+    partial = target.with_name(f".{target.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for path in paths:
+        reconstruct_file(codec, path, partial / f"{path.stem}.flac")
+    shutil.rmtree(target, ignore_errors=True)
+    partial.replace(target)
+    typer.echo(f"{len(paths)} clips in {target}")
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a training run (with best.safetensors).")],
     weights: Annotated[Path, typer.Option(help="Folder to write codec-PRESET.safetensors and its card to.")],

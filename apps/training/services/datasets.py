@@ -174,7 +174,7 @@ def dataset_add_turns(*, dataset: Dataset, turn_ids: Sequence[UUID], user: Perso
     refused = [str(turn.pk) for turn in turns if not may_be_used(turn)]
     if refused or len(turns) < len(set(turn_ids)):
         words = _("%(n)d turns may not be used") % {"n": len(refused) or len(set(turn_ids)) - len(turns)}
-        raise ServiceError("no_consent", words, _("take those marked good, of people who let their audio be kept"))
+        raise ServiceError("no_consent", words, _("take those marked good, of people who gave their consent"))
     known: dict[str, Any] = dataset.lineage.setdefault("turns", {})
     folder = dataset_folder(dataset.pk) / "uploads"
     folder.mkdir(parents=True, exist_ok=True)

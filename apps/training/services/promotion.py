@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,6 +19,7 @@ from apps.training.models import ModelVersion
 from apps.training.paths import production_dir
 from apps.training.services.versions import WeightsError, check_weights
 from apps.voice.errors import ServiceError
+from apps.voice.inference_admin import load_model
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +28,12 @@ Stage = ModelVersion.Stage
 
 @dataclass(frozen=True, slots=True)
 class ServerAnswer:
-    """What one inference server made of the new weights."""
+    """What one inference server made of the new weights; ``answered`` is False where nobody answers."""
 
     address: str
     ok: bool
     message: str = ""
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def version_promote(*, version_id: int) -> Promotion:
         raise ServiceError("bad_weights", str(error), _("restore the file, or export the run again")) from None
     before = ModelVersion.objects.filter(kind=version.kind, preset=version.preset, stage=Stage.PRODUCTION).first()
     answers = load_into_servers(version, path)
-    refused = [answer for answer in answers if not answer.ok]
+    # a server that is away now looks into the folder of promoted weights when it starts
+    refused = [answer for answer in answers if answer.answered and not answer.ok]
     if refused:
         if before is not None and any(answer.ok for answer in answers):
             load_into_servers(before, version_path(before))
@@ -93,12 +97,11 @@ def version_roll_back(*, kind: str, preset: str) -> Promotion:
 
 def load_into_servers(version: ModelVersion, path: Path) -> Sequence[ServerAnswer]:
     """Ask every inference server that answers to serve these weights from now on."""
-    try:
-        from apps.voice.inference_admin import load_model
-    except ImportError:  # this build's servers load weights at their start only
+    if version.kind not in ("codec", "s2s"):  # a recogniser is no part of the live path
         return ()
-    answers = load_model(kind=version.kind, preset=version.preset, file=str(path), sha256=version.sha256)
-    return [ServerAnswer(str(a.address), bool(a.ok), str(a.message)) for a in answers]
+    kind = cast(Literal["codec", "s2s"], version.kind)
+    answers = load_model(kind=kind, preset=version.preset, file=str(path.resolve()), sha256=version.sha256)
+    return [ServerAnswer(a.address, a.ok, a.message, a.answered) for a in answers]
 
 
 @transaction.atomic
