@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from apps.speakers.models import ENERGY_DB, INTENSITY, PITCH_SEMITONES, RATE, Emotion, Speaker, VoiceBlend
 from apps.voice.storage import turn_audio_path, turn_codes_path, turn_output_path
@@ -275,7 +276,12 @@ class Turn(models.Model):
         BAD = "bad", _("bad")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    session = models.ForeignKey(VoiceSession, verbose_name=_("session"), on_delete=models.CASCADE, related_name="turns")
+    session = models.ForeignKey(
+        VoiceSession,
+        verbose_name=pgettext_lazy("conversation", "session"),
+        on_delete=models.CASCADE,
+        related_name="turns",
+    )
     index = models.PositiveIntegerField(_("number"))
     role = models.CharField(_("role"), max_length=10, choices=Role)
     speaker = models.ForeignKey(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 
 from apps.speakers.models import Emotion, Speaker
 from apps.speakers.services import emotion_save, speaker_save
@@ -26,6 +26,14 @@ def make_emotion(slug: str = "happy", **changes: Any) -> Emotion:
 
 def make_user(username: str = "sita", **changes: Any) -> User:
     return User.objects.create_user(username=username, password="a-long-passphrase", **changes)
+
+
+def make_role(role: str) -> User:
+    """A user in that role, named after it."""
+    user = make_user(role.lower())
+    user.groups.add(Group.objects.get(name=role))
+    user.refresh_from_db()
+    return user
 
 
 def open_session(**changes: Any) -> OpenedSession:

@@ -31,7 +31,7 @@ def turn_condition(term: str) -> Q:
     """Turns of that id, of that session, or of that user."""
     bounds = id_range(term)
     if bounds:
-        return Q(pk__range=bounds) | Q(session_id__range=bounds)
+        return Q(pk__range=bounds) | Q(session__id__range=bounds)
     return Q(session__owner__in=_users(term))
 
 

@@ -156,6 +156,10 @@ class VoiceSessionAdmin(HouseAdmin):
                 services.session_configure(session_id=obj.pk, now=form.cleaned_data.get("now", False), **wishes)
         except services.ServiceError as error:  # it ended meanwhile, or a voice was withdrawn
             self.message_user(request, f"{error.message}; {error.hint}", messages.ERROR)
+            return
+        # unfold would run this button after saving the row itself, which is not ours to do.
+        if f"{self.opts.app_label}_{self.opts.model_name}_end_now" in request.POST:
+            self.end_now(request, obj)
 
     # Ending is no change of a field, so that it asks for the model's change permission itself.
     def has_end_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import display
@@ -135,7 +135,7 @@ class TurnAdmin(HouseAdmin):
     def marked(self, obj: Turn) -> str:
         return f"{obj.marked_by or '–'}, {moment(obj.marked_at)}" if obj.marked_at else "–"
 
-    @admin.display(description=_("session"))
+    @admin.display(description=pgettext_lazy("conversation", "session"))
     def session_link(self, obj: Turn) -> SafeString:
         address = reverse("admin:voice_voicesession_change", args=[obj.session_id])
         return format_html('<a class="text-link" href="{}">{}</a>', address, str(obj.session_id)[:8])

@@ -1,0 +1,3 @@
+from tests.voice.conftest import media
+
+__all__ = ["media"]
