@@ -106,6 +106,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     # Under ASGI each request may run in another thread: the pool, not CONN_MAX_AGE, keeps connections warm.
     _database_options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+    # A pool that outlived a restart of Postgres holds dead connections: each is tried before it is handed out.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
