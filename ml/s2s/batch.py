@@ -141,6 +141,8 @@ class S2SBatch(_Movable):
     """bool [B, 7]: conditions to hide, in the order of the fields of Conditions (classifier-free dropout)."""
     plan: Tensor | None = None
     """int64 [B], id of the answer's text, which the decoder is told; -1 unknown. See `S2SConfig.n_plans`."""
+    answer_at: Tensor | None = None
+    """int64 [B, Ta], place of each frame in its plan's score; -1 unknown (a row with any unknown has no score)."""
     past: Past | None = None
     depth_frames: Tensor | None = None
     """int64 [M], flat index row * Ta + frame: where levels 1 and up are predicted; None for every frame."""
@@ -166,3 +168,6 @@ class S2SOutput:
     """[B, n_intents] from the question alone; None without intents."""
     plan: Tensor | None
     """[B, n_plans] from question and memory; None without plans."""
+    advance: Tensor | None
+    """[B, Ta + 1, 4]: how far the pointer moves after the frame that a position predicts, 0 to 3 phones
+    (`ml.s2s.score.advance_targets`); None without scores."""

@@ -75,6 +75,10 @@ class S2SConfig:
     """Intents of the auxiliary classifier; 0 leaves it out."""
     n_plans: int = 0
     """Answers among which the plan head chooses before the decoder speaks; 0 leaves the plan out."""
+    score_length: int = 0
+    """Phones of the longest plan's score (`ml.s2s.score`); 0 leaves scores out."""
+    score_width: int = 128
+    """Dimension of a score's phone vectors."""
     ctc_layer: int = 3
     """Encoder blocks below the CTC head; its posterior is fed back to the blocks above (self-conditioning)."""
     dropout: float = 0.1
@@ -93,6 +97,8 @@ class S2SConfig:
             raise S2SConfigError(f"ctc_layer must be 1 to encoder_layers ({self.encoder_layers}), got {self.ctc_layer}")
         if min(self.levels, self.chunk, self.window, self.max_frames, self.summary_slots, self.memory_turns) < 1:
             raise S2SConfigError("levels, chunk, window, max_frames, summary_slots and memory_turns must be at least 1")
+        if self.score_length and not self.n_plans:
+            raise S2SConfigError("score_length needs n_plans: a score belongs to a plan")
         if self.question_frames < self.chunk or self.conv_taps < 2:
             raise S2SConfigError("question_frames must be at least chunk, and conv_taps at least 2")
 
@@ -180,6 +186,7 @@ PRESETS: dict[str, S2SConfig] = {
         max_frames=32,
         condition_width=24,
         depth_width=24,
+        score_width=16,
         ctc_layer=1,
         dropout=0.0,
     ),

@@ -123,17 +123,20 @@ class Decoder(nn.Module):
         memory: Tensor,
         there: Tensor,
         keep: Tensor | None = None,
+        told: Tensor | None = None,
     ) -> Tensor:
         """Teacher forcing: answer codes int64 `[B, levels, T]` to hidden vectors `[B, T + 1, C]`.
 
         `modulation` `[B, layers, 4, C]`; `memory` `[B, N, encoder_width]` with `there` bool `[B, N]`; `keep` bool
-        `[B, T]` hides frames from the input.
+        `[B, T]` hides frames from the input; `told` `[B, T + 1, C]` is what the score says at each position.
         """
         config, (rows, _, time), width = self.config, answer.shape, self.config.decoder_width
         x = self.embed(books.features(answer), answer[:, 0])
         if keep is not None:
             x = torch.where(keep[:, :, None], x, self.masked)
         x = torch.cat([self.start.expand(rows, 1, -1), x], dim=1)
+        if told is not None:
+            x = x + told
         at = torch.arange(time + 1, device=answer.device)
         rotation = Rotation(at, config.decoder_heads, width // config.decoder_heads, x.dtype)
         distance = at[:, None] - at

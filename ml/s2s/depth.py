@@ -29,7 +29,7 @@ class DepthHead(nn.Module):
         self.think = FeedForward(width, 2 * width)
         self.norm = nn.LayerNorm(width)
         self.first = nn.Linear(width, config.codebook_size + 1)
-        self.deeper = nn.Parameter(torch.randn(config.levels - 1, config.codebook_size, width) / math.sqrt(width))
+        self.deeper = nn.Parameter(torch.randn(config.levels - 1, config.codebook_size, width) * 0.5 / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(config.levels - 1, 1, config.codebook_size))
 
     def _mix(self, x: Tensor) -> Tensor:

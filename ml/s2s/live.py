@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ml.s2s.batch import Conditions
+from ml.s2s.batch import UNKNOWN, Conditions
 from ml.s2s.sampling import Sampling, draw, uniforms
-from ml.s2s.state import S2SState, S2SStateError
+from ml.s2s.state import Row, S2SState, S2SStateError
 
 if TYPE_CHECKING:
     from ml.s2s.model import S2SModel
+
+_LINGER = 40
+"""Frames on the last phone of a score after which an answer is over."""
+_STUCK = 50
+"""Frames on one phone after which the pointer moves on."""
 
 Turn = tuple[Tensor, Tensor]
 """Codes int64 [levels, frames] of question and answer; no frames for a side that was silent."""
@@ -120,7 +125,7 @@ def begin(
     memory = model.memory.marked(state.memory[index])[:, : remembered.shape[1]]
     understood = model.understand(vectors, there, memory, remembered)
     for row, seed in zip(rows, seeds, strict=True):
-        state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels).to(state.device)
+        state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels + 1).to(state.device)
     plan = index.new_full((len(rows),), config.n_plans)
     if understood.plan_logits is not None:
         plan = draw(understood.plan_logits, state.draws[index, -1, 0], sampling.plan_temperature, 0, 0.9)
@@ -134,6 +139,11 @@ def begin(
         counters = state.rows[row]
         counters.sights, counters.at, counters.answering, counters.ended = count, 0, True, False
         counters.plan = int(plan[i]) if model.plan_head is not None else -1
+        counters.pointer = counters.dwell = 0
+    if model.score is not None:
+        state.score[index], lengths = model.score.read(plan)
+        for row, length in zip(rows, lengths.tolist(), strict=True):
+            state.rows[row].score = length
     state.summary[index] = understood.summary
     state.modulation[index] = _modulation(model, conditions.to(state.device), plan)
 
@@ -187,20 +197,46 @@ def _frame(model: S2SModel, state: S2SState, rows: list[int], sampling: Sampling
         if frame == 0:
             x[i] = model.decoder.start
     index = state.index(rows)
-    there = [state.rows[row].sights for row in rows]
-    hidden = model.decoder.step(x, state.modulation[index], state.caches, rows, at, there)
-    frames = torch.tensor(at, device=state.device)
-    may_end = frames >= sampling.min_frames
-    drawn = model.depth.generate(model.books, hidden, state.draws[index, frames], sampling, may_end)
+    counters = [state.rows[row] for row in rows]
+    if model.score is not None:
+        pointers = torch.tensor([[c.pointer if c.score else UNKNOWN] for c in counters], device=state.device)
+        dwells = torch.tensor([[c.dwell] for c in counters], device=state.device)
+        x = x + model.score.at(state.score[index], pointers, dwells)[:, 0]
+    hidden = model.decoder.step(x, state.modulation[index], state.caches, rows, at, [c.sights for c in counters])
+    uniform = state.draws[index, torch.tensor(at, device=state.device)]
+    may_end = torch.tensor([_may_end(c, sampling) for c in counters], device=state.device)
+    drawn = model.depth.generate(model.books, hidden, uniform[:, :-1], sampling, may_end)
+    strides = [0] * len(rows)
+    if model.advance is not None:
+        strides = draw(model.advance(hidden), uniform[:, -1], sampling.pace_temperature, 0, 1.0).tolist()
     for i, (row, first) in enumerate(zip(rows, drawn[:, 0].tolist(), strict=True)):
-        counters = state.rows[row]
-        if first == model.config.end_code:
-            counters.ended = True
+        if first == model.config.end_code or _over(counters[i]):
+            counters[i].ended = True
             drawn[i] = 0
         else:
-            state.said[row, :, counters.at] = drawn[i]
-            counters.at += 1
+            state.said[row, :, counters[i].at] = drawn[i]
+            counters[i].at += 1
+            _move(counters[i], strides[i])
     return drawn
+
+
+def _may_end(row: Row, sampling: Sampling) -> bool:
+    """An answer with a score ends at its end; any other when it likes."""
+    return row.at >= sampling.min_frames and row.pointer >= row.score - 2
+
+
+def _over(row: Row) -> bool:
+    """Whether the end token should have come long ago."""
+    return row.score > 0 and row.pointer >= row.score - 1 and row.dwell >= _LINGER
+
+
+def _move(row: Row, stride: int) -> None:
+    """Move the pointer on; it never stays on one phone for longer than a laugh takes."""
+    if row.dwell >= _STUCK:
+        stride = max(1, stride)
+    moved = min(row.pointer + stride, max(0, row.score - 1))
+    row.dwell = row.dwell + 1 if moved == row.pointer else 0
+    row.pointer = moved
 
 
 @torch.inference_mode()

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.s2s import live
-from ml.s2s.batch import Conditions, Past, S2SBatch, S2SOutput
+from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch, S2SOutput
 from ml.s2s.codebooks import Codebooks, codebooks_sha256
-from ml.s2s.config import S2SConfig
+from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.decoder import Decoder
 from ml.s2s.depth import DepthHead
 from ml.s2s.encoder import Encoder
 from ml.s2s.memory import Memory, Reader
 from ml.s2s.sampling import Sampling
+from ml.s2s.score import STRIDES, Score, dwell_of
 from ml.s2s.state import S2SState
 from ml.s2s.style import Style
 
@@ -44,6 +45,8 @@ class S2SModel(nn.Module):
         self.reader = Reader(config)
         self.memory = Memory(config)
         self.style = Style(config)
+        self.score = Score(config) if config.score_length else None
+        self.advance = nn.Linear(config.decoder_width, STRIDES) if config.score_length else None
         self.plan_slot = nn.Linear(config.condition_width, width)
         self.decoder = Decoder(config)
         self.depth = DepthHead(config)
@@ -61,6 +64,12 @@ class S2SModel(nn.Module):
         self.books.fill(codebooks)
         self.codebooks_sha256 = codebooks_sha256(codebooks)
         self.codec_sha256 = sha256
+
+    def set_scores(self, scores: Sequence[Sequence[int]]) -> None:
+        """Give every plan its score, class ids of phones (`ml.s2s.alignment.score_of`). Raises S2SConfigError."""
+        if self.score is None:
+            raise S2SConfigError("this model has no scores; set score_length")
+        self.score.fill(scores)
 
     def speaks(self, codebooks: Tensor) -> bool:
         """Whether codes of a codec with these codebooks are the model's own."""
@@ -98,6 +107,7 @@ class S2SModel(nn.Module):
             self.style(conditions, plan),
             *self.sights(understood, plan, vectors, there, memory, remembered),
             keep=batch.answer_keep,
+            told=self._told(batch, plan),
         )
         frames = hidden[:, :-1].reshape(-1, hidden.shape[2])
         codes = batch.answer.transpose(1, 2).reshape(-1, config.levels)
@@ -110,6 +120,7 @@ class S2SModel(nn.Module):
             phones=self.phone_head(hidden),
             intent=None if self.intent_head is None else self.intent_head(understood.summary.flatten(1)),
             plan=understood.plan_logits,
+            advance=None if self.advance is None else self.advance(hidden),
         )
 
     def understand(self, vectors: Tensor, there: Tensor, memory: Tensor, remembered: Tensor) -> Understood:
@@ -187,6 +198,20 @@ class S2SModel(nn.Module):
         live.recall(self, state, row, turns)
 
     # -- helpers -----------------------------------------------------------------------------------------
+
+    def _told(self, batch: S2SBatch, plan: Tensor) -> Tensor | None:
+        """What the score says at each position of the decoder, `[B, Ta + 1, C]`; None without scores."""
+        if self.score is None:
+            return None
+        at = batch.answer_at
+        if at is None:
+            at = batch.question_frames.new_full((batch.rows, batch.answer.shape[2]), UNKNOWN)
+        vectors, lengths = self.score.read(plan)
+        at = torch.where(lengths[:, None] > 0, at, UNKNOWN).minimum(lengths[:, None] - 1)
+        # The position of the end token is where the last frame is; padding stays there too.
+        time = torch.arange(at.shape[1] + 1, device=at.device)
+        pointer = at.gather(1, time.minimum((batch.answer_frames - 1).clamp_min(0)[:, None]))
+        return self.score.at(vectors, pointer, dwell_of(pointer))
 
     def _recall(self, rows: int, past: Past | None, like: Tensor) -> tuple[Tensor, Tensor]:
         """Memory vectors `[B, N, C]` and which of them there are; N is 0 when no row remembers anything."""

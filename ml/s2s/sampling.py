@@ -21,13 +21,15 @@ class Sampling:
     """Likeliest codes whose probabilities sum to at least this; 1 for all."""
     plan_temperature: float = 0.3
     """Temperature of the choice among answers; 0 takes the likeliest."""
+    pace_temperature: float = 0.7
+    """Temperature of the score's pointer: how freely durations vary; 0 takes the likeliest move."""
     min_frames: int = 5
     """Frames before an answer may end."""
 
     def __post_init__(self) -> None:
         if not self.temperature or not self.top_k or not self.top_p:
             raise ValueError("temperature, top_k and top_p need at least one value each")
-        if min(self.temperature) < 0 or self.plan_temperature < 0:
+        if min(*self.temperature, self.plan_temperature, self.pace_temperature, 0.0) < 0:
             raise ValueError("a temperature is 0 or more")
         if min(self.top_k) < 0 or min(self.top_p) <= 0 or max(self.top_p) > 1:
             raise ValueError("top_k is 0 or more and top_p lies in (0, 1]")
@@ -35,7 +37,7 @@ class Sampling:
     @classmethod
     def greedy(cls) -> Sampling:
         """Always the likeliest code and answer."""
-        return cls(temperature=(0.0,), plan_temperature=0.0)
+        return cls(temperature=(0.0,), plan_temperature=0.0, pace_temperature=0.0)
 
     def at(self, level: int) -> tuple[float, int, float]:
         """Temperature, top_k and top_p of `level`."""

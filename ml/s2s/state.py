@@ -38,6 +38,12 @@ class Row:
     """Vectors that the decoder looks at."""
     plan: int = -1
     """Answer that the plan head chose; -1 without a plan."""
+    score: int = 0
+    """Phones of its score; 0 without one."""
+    pointer: int = 0
+    """Place in the score of the coming frame."""
+    dwell: int = 0
+    """Frames for which the pointer has been there."""
     memory: list[tuple[bool, bool]] = field(default_factory=list)
     """Remembered turns, newest first: whether there is a question and an answer side."""
 
@@ -77,7 +83,8 @@ class S2SState:
         self.modulation = zeros(layers, 4, config.decoder_width)
         self.summary = zeros(slots, config.encoder_width)
         self.memory = zeros(config.memory_turns, 2, slots, config.encoder_width)
-        self.draws = torch.zeros(rows, config.max_frames + 1, config.levels, device=like.device)
+        self.score = zeros(max(1, config.score_length), config.score_width)
+        self.draws = torch.zeros(rows, config.max_frames + 1, config.levels + 1, device=like.device)
 
     def _codes(self, rows: int, frames: int) -> Tensor:
         return torch.zeros(rows, self.config.levels, frames, dtype=torch.int64, device=self.device)
@@ -95,7 +102,7 @@ class S2SState:
         for row in rows:
             counters = self.rows[row]
             counters.answering, counters.ended = False, False
-            counters.at = counters.sights = 0
+            counters.at = counters.sights = counters.score = counters.pointer = counters.dwell = 0
             counters.plan = -1
 
     def clear(self, rows: Sequence[int]) -> None:

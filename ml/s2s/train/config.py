@@ -30,6 +30,8 @@ class S2STrainConfig(LoopConfig):
     """Share of dialogue rows that depend on earlier turns (chains and follow-ups)."""
     distracted: float = 0.25
     """Share of the other dialogue rows that remember one or two turns which have nothing to do with them."""
+    past_turns: int = 10
+    """At most this many earlier turns are remembered in training: each costs as much as a row of its own."""
     depth_share: float = 0.25
     """Share of answer frames on which codebooks 1 and up are trained; few are enough (as in CSM)."""
     level_weights: tuple[float, ...] = (1.0, 0.35, 0.25, 0.2, 0.15, 0.12, 0.1, 0.1)
@@ -46,9 +48,11 @@ class S2STrainConfig(LoopConfig):
     """Weight of the choice among answers; every acceptable one is right."""
     phones: float = 0.5
     """Weight of the phones of the answer's frames."""
+    advance: float = 0.5
+    """Weight of the pointer's moves along the score of the answer."""
     hide_condition: float = 0.1
     """Chance of each condition to be hidden (classifier-free dropout)."""
-    hide_plan: float = 0.05
+    hide_plan: float = 0.02
     """Chance that the decoder is not told which answer it shall give."""
     hide_answer: float = 0.2
     """At most this share of answer frames is hidden from the decoder's input: it must not lean on its past alone."""
@@ -120,9 +124,12 @@ RECIPES: dict[str, S2STrainConfig] = {
     # An hour on two cores: too short for stages, so all of it is mixed from the first step on.
     "cpu-quick": S2STrainConfig(
         name="cpu-quick",
-        share_ask=0.5,
-        share_dialogue=0.25,
+        share_ask=0.55,
+        share_dialogue=0.2,
         share_style=0.25,
+        with_context=0.15,
+        distracted=0.06,
+        past_turns=3,
         steps=1_000_000,
         schedule="wsd",
         decay_share=0.35,

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ml.s2s.alignment import align_frames, score_of
 from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch
 from ml.s2s.config import S2SConfig
 from ml.s2s.train.config import S2STrainConfig
@@ -67,7 +68,14 @@ def model_config(pairs: PairSet, preset: str) -> S2SConfig:
     """The preset with as many phones, intents and plans as `pairs` has."""
     from ml.data.synthesis.phones import PHONES
 
-    return S2SConfig.named(preset, n_phones=len(PHONES), n_intents=len(pairs.intents), n_plans=len(answer_ids(pairs)))
+    longest = max(len(score_of(text.text)) for text in pairs.texts.values())
+    return S2SConfig.named(
+        preset,
+        n_phones=len(PHONES),
+        n_intents=len(pairs.intents),
+        n_plans=len(answer_ids(pairs)),
+        score_length=-(-longest // 8) * 8,
+    )
 
 
 def answer_ids(pairs: PairSet) -> list[str]:
@@ -86,6 +94,8 @@ class Dialogues:
         self.intent_of = {name: index for index, name in enumerate(pairs.intents)}
         self.speaker_of = {name: index for index, name in enumerate(model.speakers)}
         self.emotion_of = {name: index for index, name in enumerate(model.emotions)}
+        self.scores = [score_of(pairs.texts[answer].text) for answer in self.plan_of]
+        self._places: dict[str, NDArray[np.int64]] = {}
 
     # -- clips -------------------------------------------------------------------------------------------
 
@@ -131,11 +141,20 @@ class Dialogues:
             turns = [(other.question, self.set.answers[other.answer].answer_id) for other in picked]
         past = tuple(
             (self.cut_question(index, rng, config)[0], self.rendering(said, rng, answer.speaker).codes)
-            for index, said in turns[-self.model.memory_turns :]
+            for index, said in turns[-min(self.model.memory_turns, config.past_turns) :]
         )
         plans = tuple(self.plan_of[a] for a in pair.answers if a in self.plan_of)
         intent = self.intent_of.get(pair.intent, IGNORE)
         return Row(question, answer, phones, intent, self.plan_of.get(answer.answer_id, UNKNOWN), plans, past=past)
+
+    def places(self, clip: Clip) -> NDArray[np.int64] | None:
+        """Where in its answer's score each frame of an answer is, int64 [F]; None where that is not known."""
+        plan = self.plan_of.get(clip.answer_id)
+        if plan is None or len(clip.frame_phones) != clip.codes.shape[1]:
+            return None
+        if clip.id not in self._places:
+            self._places[clip.id] = align_frames(self.scores[plan], clip.frame_phones)
+        return self._places[clip.id]
 
     # -- batches -----------------------------------------------------------------------------------------
 
@@ -155,7 +174,10 @@ class Dialogues:
                   for p, r in zip(phones, room, strict=True)]  # fmt: skip
         plans = torch.zeros(count, max(1, self.model.n_plans))
         frame_phones = torch.full((count, answered + 1), IGNORE)
+        answer_at = torch.full((count, answered), UNKNOWN)
         for at, row in enumerate(rows):
+            if row.plan != UNKNOWN and (places := self.places(row.answer)) is not None:
+                answer_at[at, : len(places)] = torch.from_numpy(places)
             if row.plans:
                 plans[at, list(row.plans)] = 1.0 / len(row.plans)
             if len(row.answer.frame_phones) and not row.silent:
@@ -168,6 +190,7 @@ class Dialogues:
             answer_frames=answer_frames,
             conditions=self.conditions([row.answer for row in rows], [row.known_voice for row in rows]),
             plan=torch.tensor([row.plan for row in rows]),
+            answer_at=answer_at,
             past=self._past(rows),
         )
         valid = np.flatnonzero((torch.arange(answered) < answer_frames[:, None]).flatten().numpy())

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ml.s2s.batch import S2SBatch, S2SOutput
+from ml.s2s.score import advance_targets
 from ml.s2s.train.config import S2STrainConfig
 from ml.s2s.train.data import IGNORE, Targets
 
@@ -76,6 +77,13 @@ def loss_terms(output: S2SOutput, batch: S2SBatch, targets: Targets, config: S2S
             output.plan[chosen].float(), targets.plans[chosen], label_smoothing=0.05
         )
         loss = loss + config.plan * terms["plan"]
+    if output.advance is not None and batch.answer_at is not None:
+        moves = advance_targets(batch.answer_at, batch.answer_frames)
+        if bool((moves >= 0).any()):
+            terms["advance"] = functional.cross_entropy(
+                output.advance.float().flatten(0, 1), moves.flatten(), ignore_index=IGNORE
+            )
+            loss = loss + config.advance * terms["advance"]
     if bool((targets.frame_phones >= 0).any()):
         terms["phones"] = functional.cross_entropy(
             output.phones.float().flatten(0, 1), targets.frame_phones.flatten(), ignore_index=IGNORE

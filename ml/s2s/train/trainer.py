@@ -50,6 +50,8 @@ class S2STrainer(LoopTrainer[S2STrainConfig]):
     def build(self) -> nn.Module:
         model = S2SModel(self.dialogues.model)
         model.use_codebooks(self.codebooks, self.codec_sha256)
+        if model.score is not None:
+            model.set_scores(self.dialogues.scores)
         return model
 
     def losses(self, step: int) -> dict[str, Tensor]:

@@ -1,5 +1,8 @@
 """Streaming equals the training pass, rows do not know of each other, and a beginning can be taken back."""
 
+import dataclasses
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,8 +10,8 @@ from hypothesis import strategies as st
 
 from ml.s2s import Conditions, Past, S2SBatch, S2SModel, S2SState, S2SStateError, Sampling
 
-WILD = Sampling(temperature=(1.0,), top_k=(0,), top_p=(1.0,), plan_temperature=1.0, min_frames=3)
-ENDLESS = Sampling(temperature=(1.0,), top_k=(0,), top_p=(1.0,), plan_temperature=1.0, min_frames=10_000)
+WILD = Sampling(temperature=(1.0,), top_k=(0,), top_p=(1.0,), plan_temperature=1.0, pace_temperature=1.0, min_frames=3)
+ENDLESS = dataclasses.replace(WILD, min_frames=10_000)
 
 
 def codes(frames: int, seed: int, rows: int = 1) -> torch.Tensor:
@@ -36,10 +39,12 @@ def test_streaming_equals_the_training_pass(model: S2SModel, chunks: list[int], 
     for part in torch.split(question, chunks, dim=2):
         model.listen(part, state, [1])
     model.begin(state, [1], conditions(seed), [seed], ENDLESS)
-    said, hidden = [], []
+    said, hidden, at = [], [], []
     hook = model.decoder.norm.register_forward_hook(lambda _module, _inputs, output: hidden.append(output[:, 0]))
     try:
-        said = [model.step(state, [1], ENDLESS)[0][0] for _ in range(spoken)]
+        for _ in range(spoken):
+            at.append(state.rows[1].pointer)
+            said.append(model.step(state, [1], ENDLESS)[0][0])
     finally:
         hook.remove()
     kept = earlier[-model.config.memory_turns :]
@@ -62,6 +67,7 @@ def test_streaming_equals_the_training_pass(model: S2SModel, chunks: list[int], 
         answer_frames=torch.tensor([spoken]),
         conditions=conditions(seed),
         plan=torch.tensor([state.rows[1].plan]),
+        answer_at=torch.tensor([at]),
         past=past,
     )
     whole: list[torch.Tensor] = []
@@ -77,17 +83,24 @@ def test_likeliest_codes_are_those_of_the_training_pass(model: S2SModel) -> None
     question = codes(11, 3)
     state = model.streaming_state(1)
     model.listen(question, state, [0])
-    greedy = Sampling(temperature=(0.0,), plan_temperature=0.0, min_frames=1000)
+    greedy = dataclasses.replace(Sampling.greedy(), min_frames=1000)
     model.begin(state, [0], conditions(3), [0], greedy)
-    said = answer(model, state, 0, 12, greedy)
+    at, drawn = [], []
+    for _ in range(12):
+        at.append(state.rows[0].pointer)
+        drawn.append(model.step(state, [0], greedy)[0][0])
+    said = torch.stack(drawn, dim=1)
     output = model(
         S2SBatch(question, torch.tensor([11]), said[None], torch.tensor([12]), conditions(3),
-                 plan=torch.tensor([state.rows[0].plan]))
+                 plan=torch.tensor([state.rows[0].plan]), answer_at=torch.tensor([at]))
     )  # fmt: skip
     assert output.plan is not None
     assert int(output.plan.argmax()) == state.rows[0].plan
     assert torch.equal(output.first[0, :12, :-1].argmax(-1), said[0])
     assert torch.equal(output.deeper.argmax(-1), said[1:].T)
+    assert output.advance is not None
+    moves = [after - before for before, after in itertools.pairwise(at)]
+    assert output.advance[0, :11].argmax(-1).tolist() == moves
 
 
 @given(seed=st.integers(0, 999))
