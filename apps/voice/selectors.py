@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from apps.accounts.models import Scope
 from apps.accounts.selectors import token_still_usable
-from apps.speakers.selectors import emotions_published, speakers_published
+from apps.speakers.selectors import emotions_published, speaker_default, speakers_published
 from apps.voice.models import Turn, VoicePreference, VoiceSession
 from apps.voice.tokens import token_hash
 
@@ -123,8 +123,11 @@ def socket_allowed(
     )
 
 
-def page_config(*, user: AbstractBaseUser | AnonymousUser, ws_path: str, login_url: str) -> dict[str, Any]:
-    """What the talk page needs to know, ready for JSON."""
+def page_config(
+    *, user: AbstractBaseUser | AnonymousUser, ws_path: str, login_url: str, talk: bool = False
+) -> dict[str, Any]:
+    """What the talk page needs to know, ready for JSON. ``talk``: some inference server serves conversations."""
+    default = speaker_default()
     speakers = list(speakers_published().values("slug", "name_te", "name_en", "gender", "description"))
     emotions = list(emotions_published().values("slug", "name_te", "name_en", "emoji"))
     return {
@@ -132,12 +135,13 @@ def page_config(*, user: AbstractBaseUser | AnonymousUser, ws_path: str, login_u
         "speakers": speakers,
         "emotions": emotions,
         "defaults": {
-            "speaker": speakers[0]["slug"] if speakers else None,
+            "speaker": default.slug if default else None,
             "emotion": emotions[0]["slug"] if emotions else None,
             "quantizers": 8,
-            "mode": VoiceSession.Mode.RECONSTRUCT.value,
+            "mode": (VoiceSession.Mode.TALK if talk else VoiceSession.Mode.RECONSTRUCT).value,
             "turn_taking": VoiceSession.TurnTaking.STREAM.value,
         },
+        "modes": ["talk", "reconstruct"] if talk else ["reconstruct"],
         "limits": {
             "max_ahead_ms": settings.VOICE_MAX_AHEAD_MS,
             "resume_seconds": settings.VOICE_RESUME_SECONDS,

@@ -14,7 +14,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.core.cache import cache
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 KEY_PREFIX = "voice:inference:"
 FRESH_S = 1.0
+_TALK_KEY = "voice.talk_offered"
+_TALK_KEPT_S = 3
 ASK_TIMEOUT_S = 0.5
 
 
@@ -95,6 +99,15 @@ async def talk_offered() -> bool:
         return any(server.talk for server in servers)
     answers = await asyncio.gather(*(_serves_talk(url) for url in settings.INFERENCE_URLS))
     return any(answers)
+
+
+def talk_offered_now() -> bool:
+    """`talk_offered` for pages: what was true a few seconds ago is good enough."""
+    offered = cache.get(_TALK_KEY)
+    if offered is None:
+        offered = async_to_sync(talk_offered)()
+        cache.set(_TALK_KEY, offered, _TALK_KEPT_S)
+    return bool(offered)
 
 
 async def _serves_talk(url: str) -> bool:

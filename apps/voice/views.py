@@ -20,6 +20,7 @@ from apps.voice.models import Turn
 from apps.voice.pictures import PEAKS, audio_peaks, codes_png
 from apps.voice.ranges import ranged_response
 from apps.voice.selectors import page_config, turn_visible
+from apps.voice.servers import talk_offered_now
 from apps.voice.storage import read_codes
 
 WS_PATH = "/ws/voice/"
@@ -32,7 +33,7 @@ def talk(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated and settings.VOICE_ALLOW_GUESTS:
         ensure_guest_key(request.session)
     login_url = f"{reverse('login')}?{urlencode({'next': reverse('talk')})}"
-    page = page_config(user=request.user, ws_path=WS_PATH, login_url=login_url)
+    page = page_config(user=request.user, ws_path=WS_PATH, login_url=login_url, talk=talk_offered_now())
     return render(request, "voice/talk.html", {"page": page})
 
 

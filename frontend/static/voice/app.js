@@ -3,6 +3,7 @@
 
 import { active, live } from "./connection.js";
 import { Controls } from "./controls.js";
+import { DialBoard, holdToTalk } from "./dials.js";
 import { Figures } from "./figures.js";
 import { Orb } from "./orb.js";
 import { hush } from "./player.js";
@@ -23,6 +24,7 @@ function part(id, kind) {
 
 const page = /** @type {PageData} */ (JSON.parse(part("voice-config", HTMLScriptElement).textContent || "{}"));
 const language = pageLanguage();
+const NOTICES = ["turn_lost", "mode_refused"];
 const stage = part("stage", HTMLElement);
 const button = part("talk-button", HTMLButtonElement);
 const retry = part("retry", HTMLButtonElement);
@@ -49,13 +51,16 @@ const session = new Session(
     measured: (measured) => figures.add(measured),
     message: (message) => {
       if (message.type === "stats") figures.serverSaid(message);
-      if (message.type === "turn") turns.add(message, controls.describe(), session.deviceMs);
-      if (message.type === "notice" && message.code === "turn_lost") notice.textContent = label(language, "turn_lost");
+      if (message.type === "turn") turns.add(message, controls.describe(message), session.deviceMs, talks());
+      if (message.type === "notice" && NOTICES.includes(message.code)) notice.textContent = label(language, message.code);
     },
   },
 );
+/** Whether the session is a conversation. */
+const talks = () => (session.state.config?.mode ?? session.wanted.mode) === "talk";
 const figures = new Figures(part("figures", HTMLElement), (parts) => session.mouthToEarMs(parts));
-const controls = new Controls(part("talk-page", HTMLElement), {
+const root = part("talk-page", HTMLElement);
+const controls = new Controls(root, {
   change: (change) => session.configure(change),
   volume: (volume) => session.audio.setVolume(volume),
   headphones: (on) => {
@@ -64,6 +69,11 @@ const controls = new Controls(part("talk-page", HTMLElement), {
     });
   },
 });
+const dials = new DialBoard(root, (change) => session.configure(change));
+const stop = part("stop-answer", HTMLButtonElement);
+stop.addEventListener("click", () => session.interrupt());
+holdToTalk(part("hold", HTMLButtonElement), (event) => session.key(event));
+part("forget", HTMLButtonElement).addEventListener("click", () => session.forget());
 session.configure(controls.wanted);
 session.audio.headphones = controls.headphones.checked;
 
@@ -75,6 +85,7 @@ let shown = null;
 function show(state) {
   const { phase, problem, config } = state;
   stage.dataset.phase = phase;
+  stop.hidden = phase !== "answering";
   document.body.dataset.live = String(live(phase));
   button.setAttribute("aria-pressed", String(active(phase)));
   button.setAttribute("aria-label", label(language, active(phase) ? "stop" : "start"));
@@ -87,7 +98,13 @@ function show(state) {
     orb.stop();
   }
   if (!active(phase)) figures.reset();
-  if (config && config !== shown) controls.show(config);
+  if (config && config !== shown) {
+    controls.show(config);
+    dials.show(config);
+  }
+  const { mode, turn_taking } = config ?? session.wanted;
+  root.dataset.mode = mode;
+  root.dataset.turnTaking = turn_taking;
   shown = config;
   clearInterval(countdown);
   if (phase === "busy") countdown = window.setInterval(() => say(state), 1000);

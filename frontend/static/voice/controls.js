@@ -3,7 +3,9 @@
 
 /** @typedef {import("./types.js").SessionConfig} SessionConfig */
 
-/** @typedef {Partial<Omit<SessionConfig, "mode">>} Change */
+/** @typedef {Partial<SessionConfig>} Change */
+/** @typedef {import("./types.js").TurnStored} TurnStored */
+/** @typedef {import("./types.js").Mode} Mode */
 
 /**
  * @typedef {object} ControlsListener
@@ -46,23 +48,31 @@ export class Controls {
     return input instanceof HTMLInputElement ? input.value : null;
   }
 
-  /** @returns {{speaker: string | null, emotion: string | null, quantizers: number}} */
+  /** @returns {Change} */
   get wanted() {
-    return { speaker: this.#chosen("speaker"), emotion: this.#chosen("emotion"), quantizers: Number(this.quantizers.value) };
+    const mode = /** @type {Mode | null} */ (this.#chosen("mode"));
+    return {
+      ...(mode && { mode }), 
+      speaker: this.#chosen("speaker"),
+      emotion: this.#chosen("emotion"),
+      quantizers: Number(this.quantizers.value),
+    };
   }
 
   /** What is in force, told by the server (another tab, an operator). @param {SessionConfig} config */
   show(config) {
+    this.#choose("mode", config.mode);
     this.#choose("speaker", config.speaker);
     this.#choose("emotion", config.emotion);
     this.quantizers.value = String(config.quantizers);
     this.#showQuantizers();
   }
 
-  /** Who speaks and how, in the page's words. */
-  describe() {
-    const names = ["speaker", "emotion"].map((name) => {
-      const input = this.root.querySelector(`input[name="${name}"]:checked`);
+  /** Who speaks and how, in the page's words: as a turn was spoken, or as it is chosen. @param {TurnStored} [turn] */
+  describe(turn) {
+    const names = /** @type {const} */ (["speaker", "emotion"]).map((name) => {
+      const chosen = turn?.[name] ? `[value="${CSS.escape(turn[name] ?? "")}"]` : ":checked";
+      const input = this.root.querySelector(`input[name="${name}"]${chosen}`);
       return input instanceof HTMLInputElement ? (input.dataset.label ?? "") : "";
     });
     return names.filter(Boolean).join(" · ");
@@ -78,6 +88,10 @@ export class Controls {
   /** @param {HTMLInputElement} input */
   #changed(input) {
     switch (input.name) {
+      case "mode":
+        this.listener.change({ mode: /** @type {Mode} */ (input.value) });
+        this.root.dataset.mode = input.value;
+        break;
       case "speaker":
       case "emotion":
         this.listener.change({ [input.name]: input.value });

@@ -41,6 +41,7 @@ class PlaybackProcessor extends AudioWorkletProcessor {
         this.arrived = this.jitter.push(message.samples, message.generation, message.timestampMs) || this.arrived;
         break;
       case "clear":
+        this.#report(); // how much of the answer was heard, to the millisecond
         this.jitter.clear(message.generation);
         break;
       case "restart":

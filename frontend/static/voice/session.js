@@ -33,6 +33,7 @@ import { Link } from "./transport.js";
  * @property {number} unsent frames that the socket could not take
  */
 
+const DIALS = /** @type {const} */ (["pitch_semitones", "energy_db", "rate", "accent", "intensity", "keep_audio"]);
 /** Own voice: what piles up is only delay. Talk: the server may be a whole credit window ahead. */
 const SLACK_MS = { reconstruct: 80, talk: 600 };
 
@@ -75,11 +76,26 @@ export class Session {
     this.dispatch({ type: "retry", now: performance.now() });
   }
 
-  /** Wishes for the running session, or for the next. @param {Partial<Omit<SessionConfig, "mode">>} change */
+  /** Wishes for the running session, or for the next. @param {Partial<SessionConfig>} change */
   configure(change) {
     Object.assign(this.wanted, change);
     const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== null));
     if (live(this.state.phase) && Object.keys(given).length > 0) this.link?.send({ type: "config", ...given });
+  }
+
+  /** Push-to-talk. @param {"press" | "release"} event */
+  key(event) {
+    if (live(this.state.phase)) this.link?.send({ type: "key", event });
+  }
+
+  /** She stops; what is on its way is thrown away here at once. */
+  interrupt() {
+    if (live(this.state.phase)) this.link?.send({ type: "interrupt" });
+  }
+
+  /** The model forgets this conversation. */
+  forget() {
+    if (live(this.state.phase)) this.link?.send({ type: "forget" });
   }
 
   /** @param {Event} event */
@@ -126,8 +142,7 @@ export class Session {
   async #openMicrophone() {
     try {
       await this.audio.open();
-      const ms = SLACK_MS[this.wanted.mode];
-      this.audio.playback?.port.postMessage({ type: "slack", ms });
+      this.#slack();
       this.dispatch({ type: "microphone_ready", now: performance.now() });
     } catch (error) {
       const problem = error instanceof MicrophoneError ? error.problem : "audio_failed";
@@ -137,16 +152,21 @@ export class Session {
     }
   }
 
+  #slack() {
+    this.audio.playback?.port.postMessage({ type: "slack", ms: SLACK_MS[this.wanted.mode] });
+  }
+
   /** @param {string | null} resume */
   #connect(resume) {
     clearTimeout(this.timer);
     this.link?.abandon();
     const { mode, turn_taking, speaker, emotion, quantizers } = this.wanted;
+    const dials = Object.fromEntries(DIALS.map((name) => [name, this.wanted[name]]).filter(([, value]) => value != null));
     const client = `page; ${navigator.userAgent}`.slice(0, 200);
     const codecs = ["pcm16"];
     const link = new Link(
       this.url,
-      { type: "hello", protocol: PROTOCOL, mode, turn_taking, speaker, emotion, quantizers, codecs, resume, client },
+      { type: "hello", protocol: PROTOCOL, mode, turn_taking, speaker, emotion, quantizers, ...dials, codecs, resume, client },
       {
         message: (message) => this.#received(message),
         audio: (samples, generation, timestampMs) => this.audio.play(samples, generation, timestampMs),
@@ -168,11 +188,15 @@ export class Session {
         return this.#reconcile(message.config);
       case "config":
         Object.assign(this.wanted, message.config);
+        this.#slack();
         return this.dispatch({ type: "config", config: message.config });
       case "generation":
         return this.dispatch({ type: "generation", generation: message.generation });
       case "speech":
         return this.dispatch({ type: "speech", speaking: message.event === "started" });
+      case "answer":
+        this.dispatch({ type: "answer", sounding: message.event === "started" || message.event === "resumed" });
+        break;
       case "busy":
         return this.dispatch({ type: "busy", retryAfterMs: message.retry_after_s * 1000, now });
       case "error":
@@ -185,8 +209,8 @@ export class Session {
   #reconcile(told) {
     /** @type {Record<string, unknown>} */
     const change = {};
-    for (const key of /** @type {const} */ (["speaker", "emotion", "quantizers", "turn_taking"])) {
-      if (this.wanted[key] !== null && this.wanted[key] !== told[key]) change[key] = this.wanted[key];
+    for (const key of /** @type {const} */ (["mode", "speaker", "emotion", "quantizers", "turn_taking", ...DIALS])) {
+      if (this.wanted[key] != null && this.wanted[key] !== told[key]) change[key] = this.wanted[key];
     }
     if (Object.keys(change).length > 0) this.link?.send({ type: "config", ...change });
   }

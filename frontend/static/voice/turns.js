@@ -1,5 +1,8 @@
 // @ts-check
-/** The list of what was said: a card per turn, newest first, with both recordings and its delay by stage. */
+/**
+ * The list of what was said, newest first. One's own voice: a card with both recordings. A conversation: a bubble for
+ * each side, hers with the time she took, by stage.
+ */
 
 import { player } from "./player.js";
 import { label, pageLanguage } from "./words.js";
@@ -28,6 +31,24 @@ export function stages(latency) {
   ].filter(({ ms }) => ms > 0);
 }
 
+/**
+ * What made up the silence before an answer, in the order in which it arises, ms. `server_ms` of the inference server
+ * covers the first frame's making, unless that was made while the end of the question was not certain.
+ * @param {Record<string, number>} latency as stored with her turn
+ * @returns {{stage: string, ms: number}[]}
+ */
+export function answerStages(latency) {
+  const known = (/** @type {string} */ name) => Math.max(0, latency[name] ?? 0);
+  return [
+    { stage: "endpoint_ms", ms: known("endpoint_ms") },
+    { stage: "answer_ms", ms: known("server_ms") },
+    { stage: "server_rest_ms", ms: known("web_ms") },
+    { stage: "network_ms", ms: known("network_ms") },
+    { stage: "playback_ms", ms: known("playback_ms") },
+    { stage: "device_ms", ms: known("device_ms") },
+  ].filter(({ ms }) => ms > 0);
+}
+
 export class Turns {
   /**
    * @param {HTMLElement} list
@@ -45,23 +66,35 @@ export class Turns {
    * @param {TurnStored} turn
    * @param {string} voice who speaks and how, in words
    * @param {number} deviceMs what filling a frame and the sound card take
+   * @param {boolean} talk part of a conversation
    */
-  add(turn, voice, deviceMs) {
+  add(turn, voice, deviceMs, talk = false) {
     const language = pageLanguage();
     const fragment = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
     const item = /** @type {HTMLElement} */ (fragment.firstElementChild);
     const find = (/** @type {string} */ name) => /** @type {HTMLElement} */ (item.querySelector(`[data-part="${name}"]`));
     this.count += 1;
     const seconds = turn.duration_ms / 1000;
+    const hers = turn.role === "assistant";
     item.dataset.turn = turn.id;
-    find("title").textContent = label(language, "turn", { n: this.count });
-    find("voice").textContent = voice;
+    item.dataset.role = talk ? turn.role : "both";
+    find("title").textContent = talk && !hers ? label(language, "you") : hers ? voice : label(language, "turn", { n: this.count });
+    find("voice").textContent = talk ? "" : voice;
+    if (turn.interrupted_at_ms != null) {
+      const at = (turn.interrupted_at_ms / 1000).toFixed(1);
+      find("voice").textContent = label(language, "interrupted_at", { n: at });
+    }
     find("duration").textContent = label(language, "seconds", { n: seconds.toFixed(1) });
-    player(find("microphone"), { url: turn.audio_url, seconds, what: label(language, "microphone") });
+    const what = label(language, hers ? "answer" : "microphone");
+    if (turn.audio_url) player(find("microphone"), { url: turn.audio_url, seconds, what });
+    else find("microphone").remove();
+    if (hers) find("microphone-name")?.replaceChildren(label(language, "answer"));
     const output = turn.output_url;
     if (output) player(find("codec"), { url: output, seconds, what: label(language, "codec") });
     else find("codec").remove();
-    this.#latency(find("latency"), find("legend"), { ...turn.latency, device_ms: deviceMs }, language);
+    const latency = { ...turn.latency, device_ms: deviceMs };
+    const parts = hers ? answerStages(latency) : talk ? [] : stages(latency);
+    this.#latency(find("latency"), find("legend"), parts, language, hers ? "answered_after" : "heard_after");
     this.empty.hidden = true;
     this.list.prepend(item);
     while (this.list.children.length > KEPT) this.list.lastElementChild?.remove();
@@ -70,18 +103,18 @@ export class Turns {
   /**
    * @param {HTMLElement} bar
    * @param {HTMLElement} legend
-   * @param {Record<string, number>} latency
+   * @param {{stage: string, ms: number}[]} parts
    * @param {import("./words.js").Language} language
+   * @param {string} words
    */
-  #latency(bar, legend, latency, language) {
-    const parts = stages(latency);
+  #latency(bar, legend, parts, language, words) {
     const total = parts.reduce((sum, { ms }) => sum + ms, 0);
     if (total === 0) {
       bar.parentElement?.remove();
       return;
     }
     const heading = document.createElement("b");
-    heading.textContent = label(language, "heard_after", { n: Math.round(total) });
+    heading.textContent = label(language, words, { n: Math.round(total) });
     legend.append(heading);
     for (const { stage, ms } of parts) {
       const piece = document.createElement("span");

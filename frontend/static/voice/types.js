@@ -5,11 +5,27 @@
  */
 
 /** @typedef {"reconstruct" | "talk"} Mode */
-/** @typedef {"stream" | "turn"} TurnTaking */
+/** @typedef {"stream" | "turn" | "push"} TurnTaking */
+/** @typedef {"yes" | "codes" | "nothing"} KeepAudio */
+
+/**
+ * How answers sound, what is kept; null leaves it to the voice and the emotion.
+ * @typedef {object} Dials
+ * @property {number} [pitch_semitones]
+ * @property {number} [energy_db]
+ * @property {number} [rate]
+ * @property {number | null} [accent]
+ * @property {number | null} [intensity]
+ * @property {KeepAudio} [keep_audio]
+ */
 
 /**
  * What is in force for a session.
- * @typedef {object} SessionConfig
+ * @typedef {Dials & SessionBasics} SessionConfig
+ */
+
+/**
+ * @typedef {object} SessionBasics
  * @property {Mode} mode
  * @property {TurnTaking} turn_taking
  * @property {string | null} speaker
@@ -21,26 +37,34 @@
 /** @typedef {{type: "welcome", protocol: number, session: string, resume_token: string, resumed: boolean,
  *   generation: number, config: SessionConfig, limits: Limits, models: Record<string, string>}} Welcome */
 /** @typedef {{type: "config", config: SessionConfig}} ConfigChanged */
-/** @typedef {{type: "generation", generation: number, reason: "interrupt" | "config" | "resume"}} GenerationChanged */
+/** @typedef {{type: "generation", generation: number, reason: "interrupt" | "barge_in" | "config" | "resume"
+ *   }} GenerationChanged */
+/** @typedef {{type: "endpoint", turn: number, start_ms: number, end_ms: number, waited_ms: number, reason: string
+ *   }} Endpoint */
+/** @typedef {{type: "answer", turn: number, event: "started" | "ended" | "interrupted" | "resumed", generation: number,
+ *   at_ms: number, reason: string, latency: Record<string, number>}} Answer */
 /** @typedef {{type: "speech", event: "started" | "stopped", at_ms: number}} Speech */
 /** @typedef {{type: "turn", id: string, index: number, role: "user" | "assistant", duration_ms: number,
- *   audio_url: string, output_url?: string | null, latency: Record<string, number>}} TurnStored */
+ *   audio_url: string | null, output_url?: string | null, interrupted_at_ms?: number | null, speaker?: string | null,
+ *   emotion?: string | null, latency: Record<string, number>}} TurnStored */
 /** @typedef {{type: "stats", bitrate_bps: number, encode_ms: number, decode_ms: number, queue_ms: number,
  *   server_ms: number, ahead_ms: number, lost: number, dropped: number, late: number}} Stats */
 /** @typedef {{type: "busy", retry_after_s: number}} Busy */
 /** @typedef {{type: "notice", code: string, message: string}} Notice */
 /** @typedef {{type: "error", code: string, message: string, hint: string, fatal: boolean}} ErrorEvent */
 /** @typedef {{type: "pong", id: number, t: number}} Pong */
-/** @typedef {Welcome | ConfigChanged | GenerationChanged | Speech | TurnStored | Stats | Busy | Notice | ErrorEvent
- *   | Pong} ServerMessage */
+/** @typedef {Welcome | ConfigChanged | GenerationChanged | Speech | Endpoint | Answer | TurnStored | Stats | Busy
+ *   | Notice | ErrorEvent | Pong} ServerMessage */
 
-/** @typedef {{type: "hello", protocol: 1, mode: Mode, turn_taking: TurnTaking, speaker: string | null,
+/** @typedef {Dials & {type: "hello", protocol: 1, mode: Mode, turn_taking: TurnTaking, speaker: string | null,
  *   emotion: string | null, quantizers: number, codecs: string[], resume: string | null, client: string}} Hello */
-/** @typedef {{type: "config", speaker?: string, emotion?: string, quantizers?: number,
- *   turn_taking?: TurnTaking}} Configure */
+/** @typedef {Dials & {type: "config", speaker?: string, emotion?: string, quantizers?: number, mode?: Mode,
+ *   turn_taking?: TurnTaking, now?: boolean}} Configure */
 /** @typedef {{type: "played", generation: number, played_ms: number, buffered_ms: number, underruns: number}} Played */
 /** @typedef {{type: "ping", id: number, t: number, rtt_ms?: number}} Ping */
-/** @typedef {Hello | Configure | Played | Ping | {type: "interrupt"} | {type: "end"}} ClientMessage */
+/** @typedef {{type: "key", event: "press" | "release"}} Key */
+/** @typedef {Hello | Configure | Played | Ping | Key | {type: "interrupt"} | {type: "forget"} | {type: "end"}
+ *   } ClientMessage */
 
 /**
  * What the playback worklet reports every 250 ms.
@@ -66,6 +90,7 @@
  * @property {Emotion[]} emotions
  * @property {{speaker: string | null, emotion: string | null, quantizers: number, mode: Mode,
  *   turn_taking: TurnTaking}} defaults
+ * @property {Mode[]} modes that are served
  * @property {boolean} guests_allowed
  * @property {boolean} authenticated
  * @property {string} login_url
