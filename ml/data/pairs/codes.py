@@ -134,7 +134,7 @@ def _batches(clips: Sequence[ClipRow]) -> Iterator[list[ClipRow]]:
 
 
 def _encode(folder: Path, codec: TeluCodec, clips: list[ClipRow]) -> dict[str, NDArray[np.uint16]]:
-    """Codes uint16 [levels, ceil((samples + delay) / hop)] of each clip: the codec is causal, padding changes nothing."""
+    """Codes uint16 [levels, ceil((samples + delay) / hop)] of each clip; the codec is causal: padding is harmless."""
     audio = np.zeros((len(clips), max(clip.samples for clip in clips)), np.float32)
     for row, clip in enumerate(clips):
         samples = read_audio(folder / clip.path)

@@ -77,11 +77,18 @@ class PairSet:
     """
 
     def __init__(
-        self, questions: list[Clip], answers: list[Clip], pairs: list[Pair], texts: dict[str, AnswerText]
+        self,
+        questions: list[Clip],
+        answers: list[Clip],
+        pairs: list[Pair],
+        texts: dict[str, AnswerText],
+        intents: tuple[str, ...] | None = None,
     ) -> None:
-        self.questions, self.answers, self.pairs, self.texts = questions, answers, pairs, texts
-        self.intents: tuple[str, ...] = tuple(sorted({pair.intent for pair in pairs}))
-        """Every intent of a pair, sorted."""
+        self.questions, self.answers, self.pairs = questions, answers, pairs
+        self.texts = texts
+        """Answer id -> answer, of everything planned."""
+        self.intents: tuple[str, ...] = intents or tuple(sorted({pair.intent for pair in pairs}))
+        """Every planned intent, sorted."""
         self._renderings: dict[str, list[int]] = defaultdict(list)
         for index, clip in enumerate(answers):
             self._renderings[clip.answer_id].append(index)
@@ -110,7 +117,7 @@ class PairSet:
             _pair(spec, place, by_id) for spec in specs if spec.id in complete and complete.issuperset(spec.context)
         ]
         texts = {row["id"]: AnswerText(**row) for row in head["answers"]}
-        return cls(questions, answers, pairs, texts)
+        return cls(questions, answers, pairs, texts, tuple(head.get("intents", ())) or None)
 
     def renderings(self, answer_id: str) -> list[int]:
         """Indices into `answers` of the clips of an answer; [] where none has codes yet."""

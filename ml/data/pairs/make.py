@@ -107,7 +107,7 @@ def _is_current(out: Path, plan: Plan) -> bool:
             head = json.loads(file.readline())
     except (OSError, ValueError):
         return False
-    return bool(head.get("plan") == plan.digest and head.get("clips") == len(plan.clips))
+    return bool(head.get("plan") == plan.digest and head.get("clips") == len(plan.clips) and "intents" in head)
 
 
 def _render(

@@ -101,6 +101,7 @@ def write_manifest(folder: Path, plan: Plan, done: dict[str, dict[str, Any]], ex
         "clips": len(clips),
         "pairs": len(pairs),
         "hours": round(sum(clip.samples for clip in clips) / SAMPLE_RATE / 3600, 3),
+        "intents": sorted({pair.intent for pair in plan.pairs}),
         "answers": [asdict(answer) for answer in plan.answers.values()],
         **extra,
     }
