@@ -16,6 +16,8 @@ import torch
 
 from ml.serve import wire
 from ml.serve.engine import Engine, EngineConfig, Output
+from ml.serve.metrics import serve_metrics
+from ml.serve.registry import Announcer
 from ml.serve.server import InferenceServer, ServerConfig
 from ml.serve.shelf import Offer, Shelf, ShelfError
 from ml.serve.sockets import Listener, bind
@@ -38,6 +40,11 @@ class ServeOptions:
     s2s_preset: str = "cpu"
     tiny_talk: bool = False
     """Talk with tiny random models: for tests, and for work on everything around the models."""
+    registry: str = ""
+    """``redis://…`` where this server announces itself as ``announce``; empty: nowhere."""
+    announce: str = ""
+    metrics: wire.Address | None = None
+    """Where ``/metrics`` is given over HTTP."""
     device: str = "auto"
     vad: bool = True
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -95,6 +102,8 @@ class Service:
             self.stepper, vad, options.engine, self._publish, self._failed, talker=shelf.talker() if vad else None
         )
         self._listeners: list[Listener] = []
+        self._announcer: Announcer | None = None
+        self._metrics: asyncio.Server | None = None
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> list[wire.Address]:
@@ -106,11 +115,24 @@ class Service:
         for listener in self._listeners:
             listener.start()
         await self.server.listen(self.engine, [listener.sock for listener in self._listeners])
+        if self.options.metrics is not None:
+            host, port = str(self.options.metrics.host), int(self.options.metrics.port or 0)
+            try:
+                self._metrics = await serve_metrics(host, port, self.server.metrics)
+            except OSError as error:
+                raise StartError(f"cannot give metrics on {host}:{port}: {error}; choose another address") from error
+        if self.options.registry and self.options.announce:
+            self._announcer = Announcer(self.options.registry, self.options.announce, self.server.describe)
+            self._announcer.start()
         return [listener.address for listener in self._listeners]
 
     async def stop(self) -> None:
         """Drain (unless the device has failed), remove the sockets, stop the device thread."""
         try:
+            if self._announcer is not None:
+                await self._announcer.stop()  # first of all: nobody is to be sent here any more
+            if self._metrics is not None:
+                self._metrics.close()
             if self.failure is None:
                 await self.server.drain()
         finally:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from ml.serve import wire
 
 app = typer.Typer()
 
@@ -38,6 +41,19 @@ def serve(
     ] = 5.0,
     queue: Annotated[int, typer.Option("--queue", min=1, max=500, help="20 ms frames that may wait per session.")] = 25,
     vad: Annotated[bool, typer.Option("--vad/--no-vad", help="Tell clients when speech starts and stops.")] = True,
+    registry: Annotated[
+        str,
+        typer.Option("--registry", help="redis://host:port/0 to announce at.", envvar="REDIS_URL"),
+    ] = "",
+    announce: Annotated[
+        str,
+        typer.Option(
+            "--announce", help="Address by which this server is reached.", envvar="VOICE_ANNOUNCE"
+        ),
+    ] = "",
+    metrics: Annotated[
+        str, typer.Option("--metrics", help="tcp://host:port for GET /metrics (Prometheus).", envvar="VOICE_METRICS")
+    ] = "",
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve live sessions over unix sockets or TCP; prints one JSON line when ready, drains at SIGTERM.
@@ -64,6 +80,9 @@ def serve(
             preset=preset,
             s2s_preset=s2s,
             tiny_talk=tiny_talk,
+            registry=registry,
+            announce=str(wire.parse_address(announce)) if announce else "",
+            metrics=_metrics_address(metrics),
             device=device,
             vad=vad,
             engine=EngineConfig(capacity=slots, threads=threads, tick_ms=tick_ms, queue_frames=queue),
@@ -72,6 +91,17 @@ def serve(
     except (wire.WireError, StartError, CheckpointError, ListenError, VadError) as error:
         _refuse(str(error))
     raise typer.Exit(code)
+
+
+def _metrics_address(text: str) -> wire.Address | None:
+    from ml.serve import wire
+
+    if not text:
+        return None
+    address = wire.parse_address(text)
+    if address.host is None:
+        _refuse(f"--metrics {text!r}: HTTP needs tcp://host:port")
+    return address
 
 
 def _refuse(message: str) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ml.serve import wire
 from ml.serve.engine import Engine, Output
+from ml.serve.metrics import AnswerTimes, gauge
 from ml.serve.shelf import Offer, ShelfError
 from ml.serve.slots import Session
 
@@ -96,6 +97,7 @@ class InferenceServer:
         """What is offered to sessions that begin now, by mode."""
         self.no_talk = "talk is not served here; use 'reconstruct'"
         self._load_model = load
+        self._times = AnswerTimes()
         self._loading = asyncio.Lock()
         self._chores: set[asyncio.Task[None]] = set()
         self._config = config or ServerConfig()
@@ -143,6 +145,8 @@ class InferenceServer:
             stale = isinstance(message, wire.AudioDown) and message.generation < session.generation
             if message is not None and not stale:
                 connection.send(message)
+            if isinstance(message, wire.Answer) and message.event == "started":
+                self._times.observe(message.latency)
             self._end_if_finished(connection)
 
     def stats(self) -> wire.Stats:
@@ -162,6 +166,39 @@ class InferenceServer:
             models=self.models(),
             draining=self.draining,
         )
+
+    def describe(self) -> dict[str, Any]:
+        """What the registry is told."""
+        stats = self.stats()
+        return {
+            "free": stats.free,
+            "capacity": stats.capacity,
+            "talk": "talk" in self.offers,
+            "models": self.models(),
+            "draining": self.draining,
+        }
+
+    def metrics(self) -> str:
+        """Prometheus' text."""
+        assert self.engine is not None
+        stats = self.engine.stats()
+        figures = [
+            ("voice_sessions_active", "Sessions that hold a slot.", stats.active, "gauge"),
+            ("voice_sessions_talking", "Of them, conversations.", stats.talking, "gauge"),
+            ("voice_answers_speaking", "Answers being spoken now.", stats.answering, "gauge"),
+            ("voice_slots", "Sessions that fit.", stats.capacity, "gauge"),
+            ("voice_queue_frames", "Microphone frames that wait.", stats.queued_frames, "gauge"),
+            ("voice_ticks_total", "Batch steps.", stats.ticks, "counter"),
+            ("voice_late_ticks_total", "Batch steps that took longer than they may.", stats.late_ticks, "counter"),
+            ("voice_dropped_frames_total", "Frames given up in full queues.", stats.dropped, "counter"),
+            ("voice_answers_total", "Answers begun to be heard.", stats.answers, "counter"),
+            ("voice_answer_underruns_total", "Answer frames sent after their time.", stats.underruns, "counter"),
+            ("voice_tick_ms_p50", "Median of the last ticks, ms.", stats.tick_ms_p50, "gauge"),
+            ("voice_tick_ms_p95", "95th percentile of the last ticks, ms.", stats.tick_ms_p95, "gauge"),
+            ("voice_draining", "1 while this server takes no more sessions.", float(self.draining), "gauge"),
+        ]
+        lines = [line for name, words, value, kind in figures for line in gauge(name, words, value, kind)]
+        return "\n".join([*lines, *self._times.lines(), ""])
 
     def models(self) -> dict[str, Any]:
         """What is loaded: the codec of mode reconstruct as ``codec``, those of conversations as ``talk``."""
