@@ -40,8 +40,8 @@ def talk(
     import torch
 
     from ml.audio.io import read_audio, stream_audio, write_audio
-    from ml.codec.checkpoint import load_preset, read_card
-    from ml.s2s.checkpoint import WEIGHTS_DIR, load_s2s_preset
+    from ml.codec.checkpoint import WEIGHTS_DIR, load_preset, read_card
+    from ml.s2s.checkpoint import load_s2s_preset
     from ml.s2s.choices import conditions_of
     from ml.s2s.sampling import Sampling
     from ml.s2s.talk import talk as answer

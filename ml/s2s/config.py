@@ -127,7 +127,8 @@ class S2SConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise S2SConfigError(f"unknown S2S settings {unknown}; this build knows {sorted(known)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**settings)
 
     @classmethod
     def named(cls, preset: str, **changes: Any) -> S2SConfig:

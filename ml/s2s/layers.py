@@ -60,7 +60,8 @@ class Rotation:
             torch.addcmul(real * cos, imaginary, sin, value=-1.0),
             torch.addcmul(imaginary * cos, real, sin),
         )
-        parts = [part.unflatten(2, (2, self.n_heads, -1)).permute(2, 0, 3, 1, 4) for part in turned]
+        shape = (*x.shape[:2], 2, self.n_heads, x.shape[2] // (4 * self.n_heads))
+        parts = [part.view(shape).permute(2, 0, 3, 1, 4) for part in turned]
         q, k = torch.cat(parts, dim=-1).unbind(0)
         return q, k
 

@@ -272,8 +272,8 @@ def recall(model: S2SModel, state: S2SState, row: int, turns: Sequence[Turn]) ->
     padded = pad_sequence([clip.T.to(state.device) for clip in clips], batch_first=True).transpose(1, 2)
     if padded.shape[2] == 0:
         return
-    summaries = model.summarize(padded, lengths).unflatten(0, (len(kept), 2))
+    summaries = model.summarize(padded, lengths)
     for i, (question, answer) in enumerate(kept):
         there = (question.shape[1] > 0, answer.shape[1] > 0)
         if any(there):
-            state.push_memory(row, summaries[i], there)
+            state.push_memory(row, summaries[2 * i : 2 * i + 2], there)

@@ -13,7 +13,7 @@ from ml.s2s import live
 from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch, S2SOutput
 from ml.s2s.codebooks import Codebooks, codebooks_sha256
 from ml.s2s.config import S2SConfig, S2SConfigError
-from ml.s2s.decoder import Decoder
+from ml.s2s.decoder import Decoder, DecoderBlock
 from ml.s2s.depth import DepthHead
 from ml.s2s.encoder import Encoder
 from ml.s2s.memory import Memory, Reader
@@ -78,6 +78,19 @@ class S2SModel(nn.Module):
     def checkpoint_activations(self, on: bool = True) -> None:
         """Recompute the blocks' activations in the backward pass: less memory for a third more time."""
         self.encoder.checkpointing = self.decoder.checkpointing = on
+
+    def compile_blocks(self) -> None:
+        """torch.compile the blocks, for training and for streaming; needs a C++ compiler on a CPU.
+
+        Each number of rows compiles on its first use, which takes seconds: warm up before serving.
+        """
+        for block in self.encoder.blocks:
+            block.compile(dynamic=True)
+        for block in self.decoder.blocks:
+            assert isinstance(block, DecoderBlock)
+            block.compile(dynamic=True)
+            block.split = torch.compile(block.split, dynamic=True)  # type: ignore[method-assign]
+            block.finish = torch.compile(block.finish, dynamic=True)  # type: ignore[method-assign]
 
     # -- training ----------------------------------------------------------------------------------------
 

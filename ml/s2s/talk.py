@@ -93,7 +93,7 @@ def talk(
     _warm_up(codec, model, conditions)
     ears, mouth = codec.streaming_state(1), codec.streaming_state(1)
     hop = codec.config.hop
-    frames = _frames(codec, question).split(hop, dim=1) if len(question) else ()
+    frames = torch.split(_frames(codec, question), hop, dim=1) if len(question) else ()
     began = last = time.perf_counter()
     for frame in frames:
         last = time.perf_counter()
