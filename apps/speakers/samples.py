@@ -1,6 +1,6 @@
 """Recordings of each voice in each emotion, shipped as static files, to choose by ear.
 
-They are made once (see docs/voices.md) and are the model's own speech at rest: no dial turned.
+Made by `python -m ml data voices samples frontend/static/voice/samples`: the voices that the model learns, no dial turned.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 
 FOLDER = "voice/samples"
-SUFFIXES = (".opus", ".ogg", ".flac", ".mp3")
+SUFFIXES = (".ogg", ".opus", ".flac", ".mp3")
 
 
 def sample_url(*, speaker: str, emotion: str) -> str | None:

@@ -191,7 +191,7 @@ class VoiceSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.mode} {str(self.id)[:8]}"
+        return f"{self.get_mode_display()} {str(self.id)[:8]}"
 
 
 class VoicePreference(models.Model):

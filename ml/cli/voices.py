@@ -101,3 +101,12 @@ def report(
     typer.echo(f"speakers {found.speaker_accuracy:.1%}, emotions {found.emotion_accuracy:.1%} of held-out sentences")
     for name, row in found.dnsmos.items():
         typer.echo(f"{name}: DNSMOS {row['overall']:.2f}")
+
+
+@app.command()
+def samples(out: Annotated[Path, typer.Argument(help="Folder for VOICE-EMOTION.ogg.")]) -> None:
+    """Each voice in each emotion says the same greeting, to choose by ear (Opus in Ogg, about 10 KB each)."""
+    from ml.data.synthesis.samples import make_samples
+
+    for path in make_samples(out):
+        typer.echo(path.name)

@@ -32,7 +32,8 @@
     wave.setAttribute("aria-valuemin", "0");
     wave.innerHTML = '<svg preserveAspectRatio="none" aria-hidden="true"><path class="wave-rest"/></svg>'
       + '<svg preserveAspectRatio="none" aria-hidden="true" class="wave-over"><path class="wave-done"/></svg>';
-    const [rest, over] = /** @type {[SVGElement, SVGElement]} */ ([...wave.querySelectorAll("svg")]);
+    const rest = /** @type {SVGElement} */ (wave.firstElementChild);
+    const over = /** @type {SVGElement} */ (wave.lastElementChild);
     const time = document.createElement("span");
     time.className = "player-time";
     const total = Number(box.dataset.ms ?? 0) / 1000;
