@@ -29,10 +29,11 @@ def serve(host: str, port: int) -> int:
     from daphne.endpoints import build_endpoint_description_strings
     from daphne.server import Server, twisted_loop
 
-    from voiceplatform import backpressure, drain
+    from voiceplatform import backpressure, bodies, drain
     from voiceplatform.asgi import application
 
     backpressure.install()
+    bodies.install()
     server = Server(
         application=application,
         endpoints=build_endpoint_description_strings(host=host, port=port),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from csp.decorators import csp_update
+from django.utils import translation
 from django.utils.decorators import method_decorator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
@@ -70,6 +71,10 @@ class SchemaView(SpectacularAPIView):
     """The API as OpenAPI 3; YAML, or JSON with ``?format=json``."""
 
     access: ClassVar[AccessTable] = {"get": Access("read", public=True)}
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with translation.override("en"):  # as the snapshot: an API has one language
+            return super().get(request, *args, **kwargs)
 
 
 @method_decorator(csp_update(DOCS_POLICY), name="dispatch")
