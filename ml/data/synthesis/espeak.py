@@ -1,17 +1,20 @@
 """espeak-ng's Telugu rules with its voice variants: a second kind of engine, for more kinds of strangers.
 
 It is given our own phones (between ``[[ ]]``), so that labels agree with the other engines, and tells by events when
-each one starts. The library keeps one global state per process; calls are serialised by a lock.
+each one starts.
 """
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
+import atexit
+import contextlib
+import json
 import os
+import subprocess
+import sys
 import threading
 from functools import lru_cache
-from typing import Any, ClassVar
+from pathlib import Path
 
 import numpy as np
 
@@ -25,7 +28,7 @@ VARIANTS: tuple[str, ...] = (
     *("benjamin", "boris", "david", "edward", "iven", "iven2", "iven3", "john", "linda", "max", "miguel", "pablo"),
     *("paul", "pedro", "robert", "shelby", "steph", "travis", "victor"),
 )
-"""Variants that sound like people; whispers, robots and demons are left out. Missing ones fall back to ``m1``."""
+"""Variants that sound like people; no whispers, robots or demons. A missing one falls back to the plain voice."""
 _NAMES = {
     **dict(zip(["aa", "ii", "uu", "ee", "oo", "ai", "au"], ["a:", "i:", "u:", "e:", "o:", "aI", "aU"], strict=True)),
     **dict(zip(["kh", "gh", "ch", "jh", "th", "dh", "bh"], ["k#", "g#", "c#", "J#", "t#", "d#", "b#"], strict=True)),
@@ -37,57 +40,30 @@ _NAMES = {
     "v": "v#",
     "sh": "S;",
 }
-_PHONEME_EVENT, _UTF8, _PHONEMES, _SYNCHRONOUS = 7, 1, 0x100, 2
-_RATE, _PITCH, _RANGE = 1, 3, 4
-
-
-class _Id(ctypes.Union):
-    _fields_: ClassVar = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
-
-
-class _Event(ctypes.Structure):
-    _fields_: ClassVar = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _Id),
-    ]
-
-
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class Espeak:
-    """The library, initialised for samples in memory."""
+    """The program that talks to the library (see `espeak_server` for why it is one)."""
 
     def __init__(self) -> None:
-        name = ctypes.util.find_library("espeak-ng") or "libespeak-ng.so.1"
-        try:
-            self._lib: Any = ctypes.CDLL(name)
-        except OSError as error:
-            raise SynthesisError("espeak-ng is missing: apt-get install espeak-ng") from error
-        self.rate: int = self._lib.espeak_Initialize(_SYNCHRONOUS, 0, None, 1)
-        if self.rate <= 0:
-            raise SynthesisError("espeak-ng cannot be initialised: is espeak-ng-data installed?")
-        self._pieces: list[np.ndarray] = []
-        self._marks: list[tuple[int, str]] = []
-        self._callback = _CALLBACK(self._take)
-        self._lib.espeak_SetSynthCallback(self._callback)
+        self._pid = os.getpid()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("espeak_server.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self._lock = threading.Lock()
+        atexit.register(self.close)
 
-    def _take(self, wave: Any, count: int, events: Any) -> int:
-        if count > 0 and wave:
-            self._pieces.append(np.ctypeslib.as_array(wave, (count,)).copy())
-        at = 0
-        while events[at].type:
-            if events[at].type == _PHONEME_EVENT:
-                self._marks.append((events[at].sample, events[at].id.string.decode("ascii", "replace")))
-            at += 1
-        return 0
+    def close(self) -> None:
+        """End the program; a child after fork leaves the parent's alone."""
+        if self._pid != os.getpid():
+            return
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+        self._process.wait()
 
     def say(
         self, sentence: Sentence, *, variant: str, pitch: int, span: int, words_per_minute: int
@@ -97,23 +73,25 @@ class Espeak:
         ``pitch`` and ``span`` (its range) 0 to 99; ``words_per_minute`` 80 to 400.
         """
         text = "[[" + " ".join(_mnemonics(word) for word in sentence.words) + "]]"
-        wanted = list(sentence.phones)
+        request = {"text": text, "variant": variant, "pitch": pitch, "range": span, "rate": words_per_minute}
         with self._lock:
-            self._pieces.clear()
-            self._marks.clear()
-            if self._lib.espeak_SetVoiceByName(f"te+{variant}".encode()) and self._lib.espeak_SetVoiceByName(b"te"):
-                raise SynthesisError("espeak-ng has no Telugu voice: apt-get install espeak-ng")
-            for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_RANGE, span)):
-                self._lib.espeak_SetParameter(parameter, value, 0)
-            raw = text.encode("ascii")
-            if self._lib.espeak_Synth(raw, len(raw) + 1, 0, 0, 0, _UTF8 | _PHONEMES, None, None):
-                raise SynthesisError(f"espeak-ng refused: {text[:200]}")
-            self._lib.espeak_Synchronize()
-            if not self._pieces:
-                raise SynthesisError(f"espeak-ng made no sound for: {text[:200]}")
-            audio = np.concatenate(self._pieces).astype(np.float32) / 32768.0
-            marks = list(self._marks)
-        return audio, self.rate, _timed(marks, wanted, len(audio) / self.rate, self.rate)
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            try:
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+                line = self._process.stdout.readline()
+                answer = json.loads(line) if line else {"error": "espeak-ng's program ended unexpectedly"}
+                samples = self._process.stdout.read(2 * answer.get("samples", 0))
+            except (OSError, ValueError) as error:
+                raise SynthesisError(f"espeak-ng's program does not answer: {error}") from error
+        if "error" in answer:
+            raise SynthesisError(answer["error"])
+        if not samples:
+            raise SynthesisError(f"espeak-ng made no sound for: {text[:200]}")
+        audio = np.frombuffer(samples, dtype="<i2").astype(np.float32) / 32768.0
+        rate = answer["rate"]
+        return audio, rate, _timed(answer["marks"], list(sentence.phones), len(audio) / rate, rate)
 
 
 def _mnemonics(word: Word) -> str:

@@ -69,36 +69,61 @@ def _mel_bank() -> Array:
     return np.maximum(0.0, np.minimum(up, down))
 
 
-def mfcc(audio: Audio) -> Array:
-    """[frames, 16] cepstral coefficients of 32 mel bands, every 10 ms."""
-    power = np.abs(np.fft.rfft(frames_of(audio, 400) * np.hamming(400), 512)) ** 2
+@dataclass(frozen=True)
+class Analysis:
+    """One clip in frames of 10 ms, computed once for everything below."""
+
+    hertz: Array
+    strength: Array
+    """Periodicity, 0 to 1."""
+    decibels: Array
+    """Frame energy, dBFS."""
+    power: Array
+    """Power spectrum [frames, 257]."""
+    seconds: float
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """Frames within 30 dB of the loudest."""
+        return self.decibels > self.decibels.max() - 30
+
+    @property
+    def voiced(self) -> NDArray[np.bool_]:
+        """Loud and periodic frames; the active ones where there are none."""
+        found = (self.strength > 0.5) & (self.decibels > self.decibels.max() - 25)
+        return found if found.any() else self.active
+
+
+def analyse_audio(audio: Audio) -> Analysis:
+    """Frames of ``audio`` (float32 [T], 16 kHz)."""
+    hertz, strength = pitch_track(audio)
+    count = len(hertz)
+    decibels = 10 * np.log10(np.mean(frames_of(audio) ** 2, axis=1) + 1e-10)[:count]
+    power = np.abs(fft.rfft(frames_of(audio, 400) * np.hamming(400), 512)) ** 2
+    return Analysis(hertz, strength, decibels, power[:count], len(audio) / SAMPLE_RATE)
+
+
+def mfcc(power: Array) -> Array:
+    """[frames, 16] cepstral coefficients of 32 mel bands."""
     return fft.dct(np.log(power @ _mel_bank() + 1e-7), norm="ortho")[:, :_MFCC]
 
 
-def _analysis(audio: Audio) -> tuple[Array, Array, Array, NDArray[np.bool_], NDArray[np.bool_]]:
-    hertz, strength = pitch_track(audio)
-    power = np.mean(frames_of(audio) ** 2, axis=1)
-    decibels = 10 * np.log10(power + 1e-10)
-    active = decibels > decibels.max() - 30
-    voiced = (strength > 0.5) & (decibels > decibels.max() - 25)
-    if not voiced.any():
-        voiced = active.copy()
-    return hertz, strength, decibels, active, voiced
-
-
-def heard(audio: Audio) -> Heard:
-    """The table's numbers for ``audio`` (float32 [T], 16 kHz)."""
-    hertz, _, decibels, active, voiced = _analysis(audio)
-    tones = 12 * np.log2(hertz[voiced])
-    seconds = len(audio) / SAMPLE_RATE
+def heard(clip: Analysis) -> Heard:
+    """The table's numbers."""
+    voiced, active = clip.voiced, clip.active
+    tones = 12 * np.log2(clip.hertz[voiced])
     return Heard(
-        float(np.median(hertz[voiced])),
+        float(np.median(clip.hertz[voiced])),
         float(np.percentile(tones, 90) - np.percentile(tones, 10)),
-        float(10 * np.log10(np.mean(10 ** (decibels[active] / 10)))),
-        len(_peaks(decibels, voiced)) / seconds,
+        _loudness(clip.decibels[active]),
+        len(_peaks(clip.decibels, voiced)) / clip.seconds,
         float(1 - active.mean()),
-        seconds,
+        clip.seconds,
     )
+
+
+def _loudness(decibels: Array) -> float:
+    return float(10 * np.log10(np.mean(10 ** (decibels / 10))))
 
 
 def _peaks(decibels: Array, voiced: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -106,45 +131,42 @@ def _peaks(decibels: Array, voiced: NDArray[np.bool_]) -> NDArray[np.int64]:
     return signal.find_peaks(smooth, distance=_PEAK_GAP, prominence=1.5)[0]
 
 
-def prosody_features(audio: Audio) -> Array:
+_SHARES = ((80, 500), (500, 1500), (1500, 3500), (3500, 7500))
+
+
+def prosody_features(clip: Analysis) -> Array:
     """28 numbers on pitch, energy, rhythm and voice quality: what an emotion changes."""
-    hertz, strength, decibels, active, voiced = _analysis(audio)
-    tones = 12 * np.log2(hertz[voiced] / 100.0)
+    voiced, active, decibels = clip.voiced, clip.active, clip.decibels
+    tones = 12 * np.log2(clip.hertz[voiced] / 100.0)
     place = np.flatnonzero(voiced) / max(len(voiced) - 1, 1)
     slope = np.polyfit(place, tones, 1)[0] if len(tones) > 4 else 0.0
     steps = np.abs(np.diff(tones))
-    steps = steps[steps < 6]
+    steps = steps[steps < 6] if (steps < 6).any() else np.zeros(1)
     peaks = _peaks(decibels, voiced)
     gaps = np.diff(peaks) * 0.01 if len(peaks) > 2 else np.array([0.3, 0.3])
     edges = np.diff(np.concatenate(([0], voiced.astype(int), [0])))
     runs = (np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)) * 0.01
     third = max(len(tones) // 3, 1)
     tail = tones[-max(len(tones) // 10, 3) :]
-    power = np.abs(np.fft.rfft(frames_of(audio, 400) * np.hamming(400), 512)) ** 2
-    loud = power[: len(voiced)][voiced[: len(power)]].mean(axis=0)
+    loud = clip.power[voiced].mean(axis=0)
     bins = np.fft.rfftfreq(512, 1 / SAMPLE_RATE)
-    share = [
-        10 * np.log10(loud[(bins >= a) & (bins < b)].mean() + 1e-12)
-        for a, b in ((80, 500), (500, 1500), (1500, 3500), (3500, 7500))
-    ]
+    share = [10 * np.log10(loud[(bins >= low) & (bins < high)].mean() + 1e-12) for low, high in _SHARES]
     return np.array(
         [
             np.median(tones), tones.std(), *np.percentile(tones, (5, 25, 75, 95)), slope,
             tones[:third].mean() - tones[-third:].mean(), tail.mean() - np.median(tones), tail[-1] - tail[0],
-            steps.mean() if len(steps) else 0.0, np.percentile(steps, 90) if len(steps) else 0.0,
-            decibels[active].mean(), decibels[active].std(), 10 * np.log10(np.mean(10 ** (decibels[active] / 10))),
-            1 - active.mean(), voiced.mean(), len(peaks) / (len(audio) / SAMPLE_RATE),
+            steps.mean(), np.percentile(steps, 90),
+            decibels[active].mean(), decibels[active].std(), _loudness(decibels[active]),
+            1 - active.mean(), voiced.mean(), len(peaks) / clip.seconds,
             gaps.mean(), gaps.std(), np.percentile(gaps, 90), runs.mean(), runs.max(), runs.std(),
-            share[1] - share[0], share[2] - share[0], share[3] - share[0], strength[voiced].mean(),
+            share[1] - share[0], share[2] - share[0], share[3] - share[0], clip.strength[voiced].mean(),
         ],
         dtype=np.float64,
     )  # fmt: skip
 
 
-def timbre_features(audio: Audio) -> Array:
+def timbre_features(clip: Analysis) -> Array:
     """Mean and deviation of the MFCC of active frames (without the level) and of log pitch: who speaks."""
-    hertz, _, decibels, _, voiced = _analysis(audio)
-    cepstra = mfcc(audio)
-    loud = cepstra[decibels[: len(cepstra)] > decibels.max() - 30]
-    tones = np.log2(hertz[voiced])
+    loud = mfcc(clip.power[clip.active])
+    tones = np.log2(clip.hertz[clip.voiced])
     return np.concatenate((loud.mean(axis=0)[1:], loud.std(axis=0), [np.median(tones), tones.std()]))

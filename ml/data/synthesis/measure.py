@@ -15,7 +15,7 @@ from ml.audio.dnsmos import dnsmos
 from ml.audio.io import read_audio
 from ml.data.progress import Tell, silent
 from ml.data.synthesis.classify import fit
-from ml.data.synthesis.features import Heard, heard, prosody_features, timbre_features
+from ml.data.synthesis.features import Heard, analyse_audio, heard, prosody_features, timbre_features
 from ml.data.synthesis.speech import seeded, speak
 from ml.data.synthesis.talkers import ask, random_talker
 from ml.data.synthesis.types import EMOTIONS, SAMPLE_RATE, VOICES, Audio, Controls
@@ -79,9 +79,10 @@ def measure(sentences: Sequence[str], *, human: Path | None = None, rated: int =
                 spent += time.perf_counter() - began
                 made += len(audio) / SAMPLE_RATE
                 rows.append((place, v, e))
-                prosody.append(prosody_features(audio))
-                timbre.append(timbre_features(audio))
-                numbers.append(heard(audio))
+                clip = analyse_audio(audio)
+                prosody.append(prosody_features(clip))
+                timbre.append(timbre_features(clip))
+                numbers.append(heard(clip))
                 if place < rated:
                     kept.setdefault((v, e), []).append(audio)
         tell(place + 1, len(sentences), "sentences")
@@ -109,7 +110,7 @@ def measure(sentences: Sequence[str], *, human: Path | None = None, rated: int =
             }
             for v, voice in enumerate(VOICES)
         },
-        _sweep(sentences[:8]),
+        _sweep(sentences[:4]),
         scores,
         {"speak": made / max(spent, 1e-9), **speeds},
     )
@@ -141,8 +142,8 @@ def _sweep(sentences: Sequence[str]) -> dict[str, list[dict[str, float]]]:
     for name, steps in _SWEEPS.items():
         rows = []
         for step in steps:
-            clips = [heard(speak(text, controls=Controls(**{name: step})).audio) for text in sentences]
-            rows.append(float(np.mean([measured[name](clip) for clip in clips])))
+            spoken = [speak(text, controls=Controls(**{name: step})).audio for text in sentences]
+            rows.append(float(np.mean([measured[name](heard(analyse_audio(audio))) for audio in spoken])))
         middle = rows[len(rows) // 2]
         result[name] = [
             {"asked": step, "measured": float(np.exp(row - middle)) if name == "rate" else row - middle}

@@ -86,8 +86,8 @@ def render_page(report: Report, command: str, folder: str) -> str:
         *(f"| … said by {voice} | {_percent(share)} |" for voice, share in report.emotion_accuracy_by_voice.items()),
         "",
         "Both are linear (multinomial logistic regression): voices by mean and deviation of 16 MFCC and the pitch, "
-        "emotions by those and 28 numbers on pitch, energy, rhythm and tilt, each against the same voice's neutral mean "
-        "(`ml/data/synthesis/features.py`). They hear samples only.",
+        "emotions by those and 28 numbers on pitch, energy, rhythm and tilt, each against the same voice's neutral "
+        "mean (`ml/data/synthesis/features.py`). They hear samples only.",
         "",
         "Taken for (rows: said):",
         "",
@@ -207,8 +207,8 @@ of data needs them.
 How it works:
 
 - **Text** (`normalise`, `latin`, `g2p`): numbers, signs and English words are written out in Telugu, Telugu letters
-  become phones of one inventory of 49 symbols (`phones.PHONES`, frozen: the index is a class id in trained weights).
-  What cannot be said is left out and listed in `g2p.analyse(text).skipped`; every answer and phrasing of the corpus is said
+  become phones of one inventory of 49 symbols (`phones.PHONES`, frozen: the index is a class id in weights). What
+  cannot be said is left out and listed in `g2p.analyse(text).skipped`; every answer and phrasing of the corpus is said
   whole (tested).
 - **Prosody** (`prosody`, `emotions`): durations and an F0 contour by a prosody program: level, range, declination, word
   rises, final falls, emphasis, pauses, energy, tilt, breath, tremor, smile. `intensity` moves a program linearly from

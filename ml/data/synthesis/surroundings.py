@@ -74,10 +74,10 @@ def in_room(audio: Audio, response: Audio, wet: float) -> Audio:
     response = np.asarray(response, dtype=np.float32)
     direct = int(np.argmax(np.abs(response)))
     response = response[direct : direct + SAMPLE_RATE].copy()
-    peak = abs(float(response[0]))
-    if peak < 1e-9:
+    peak = float(response[0])
+    if abs(peak) < 1e-9:
         return audio
-    response /= peak
+    response /= peak  # with its sign: a room recorded upside down keeps the voice's polarity
     response[40:] *= wet
     return signal.fftconvolve(audio, response)[: len(audio)].astype(np.float32)
 
