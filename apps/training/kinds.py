@@ -18,7 +18,7 @@ from apps.voice.errors import ServiceError
 Kind = Job.Kind
 TRAINERS = {Kind.TRAIN_CODEC: "codec", Kind.TRAIN_S2S: "s2s", Kind.TRAIN_RECOGNISER: "recogniser"}
 """Kind of job -> its name under ``python -m ml train``."""
-DEVICE_KINDS = frozenset({*TRAINERS, Kind.PAIRS, Kind.EVALUATE})
+DEVICE_KINDS = frozenset({*TRAINERS, Kind.PAIRS, Kind.CODES, Kind.EVALUATE})
 """Kinds that compute for long: one of them at a time on each device. The others are light and need not wait."""
 GRACE_S = 60.0
 """How long a run may take from SIGTERM to its last checkpoint before it is killed."""
@@ -86,7 +86,15 @@ def command_of(job: Job) -> Command:
     if build is None:
         raise ServiceError("unknown_kind", f"no command for {job.kind}", _("update this installation"))
     arguments, progress, total = build(job, run_folder(job.pk))
-    return Command(["-W", "ignore", "-m", "ml", *arguments], progress, total)
+    return Command(["-W", "ignore", *_launcher(job), "-m", "ml", *arguments], progress, total)
+
+
+def _launcher(job: Job) -> list[str]:
+    """torchrun where a training has several GPUs (the codec's trainer knows one)."""
+    gpus = int(job.config.get("gpus") or 1)
+    if gpus < 2 or not job.device.startswith("cuda") or job.kind not in (Kind.TRAIN_S2S, Kind.TRAIN_RECOGNISER):
+        return []
+    return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
 
 
 Built = tuple[list[str], Path, int]
@@ -96,10 +104,41 @@ def _train(job: Job, run: Path) -> Built:
     config: dict[str, Any] = job.config.get("values", {})
     wanted = run / "wanted.json"
     wanted.write_text(json.dumps(config, indent=2), encoding="utf-8")
-    data = [part for folder in audio_folders(list(job.datasets.all())) for part in ("--data", str(folder))]
-    arguments = ["train", TRAINERS[Kind(job.kind)], *data, "--run", str(run), "--config", str(wanted)]
-    arguments += ["--cache", str(cache_dir()), "--device", job.device, "--threads", str(threads_for(job.device))]
+    folders = audio_folders(list(job.datasets.all()))
+    arguments = ["train", TRAINERS[Kind(job.kind)], "--run", str(run), "--config", str(wanted)]
+    if job.kind == Kind.TRAIN_S2S:
+        arguments += ["--pairs", str(folders[0].parent)]
+    else:
+        arguments += [part for folder in folders for part in ("--data", str(folder))]
+    if job.kind == Kind.TRAIN_CODEC:
+        arguments += ["--cache", str(cache_dir())]
+    arguments += ["--device", job.device, "--threads", str(threads_for(job.device))]
     return arguments, run / "metrics.jsonl", int(config.get("steps") or 0)
+
+
+def _pairs(job: Job, run: Path) -> Built:
+    dataset = job.datasets.first()
+    if dataset is None:
+        raise ServiceError("no_dataset", _("the dataset of this job is gone"), _("make another one"))
+    progress = run / "progress.jsonl"
+    arguments = [
+        "data",
+        "pairs",
+        "--out",
+        str(dataset_folder(dataset.pk)),
+        "--size",
+        str(job.config.get("size", "tiny")),
+    ]
+    return [*arguments, "--progress-jsonl", str(progress)], progress, 0
+
+
+def _codes(job: Job, run: Path) -> Built:
+    dataset = job.datasets.first()
+    if dataset is None:
+        raise ServiceError("no_dataset", _("the dataset of this job is gone"), _("make another one"))
+    progress = run / "progress.jsonl"
+    arguments = ["data", "codes", "--pairs", str(dataset_folder(dataset.pk)), "--device", job.device]
+    return [*arguments, "--threads", str(threads_for(job.device)), "--progress-jsonl", str(progress)], progress, 0
 
 
 def _ingest(job: Job, run: Path) -> Built:
@@ -152,6 +191,8 @@ def _version(job: Job) -> ModelVersion:
 
 _BUILDERS = {
     Kind.INGEST: _ingest,
+    Kind.PAIRS: _pairs,
+    Kind.CODES: _codes,
     Kind.TRAIN_CODEC: _train,
     Kind.TRAIN_S2S: _train,
     Kind.TRAIN_RECOGNISER: _train,

@@ -110,6 +110,7 @@ class Job(models.Model):
     class Kind(models.TextChoices):
         INGEST = "ingest", _("ingest")
         PAIRS = "pairs", _("make pairs")
+        CODES = "codes", _("encode pairs")
         TRAIN_CODEC = "train_codec", _("train the codec")
         TRAIN_S2S = "train_s2s", _("train speech to speech")
         TRAIN_RECOGNISER = "train_recogniser", _("train the recogniser")

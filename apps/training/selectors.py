@@ -52,6 +52,52 @@ def model_version_in_production(*, kind: str, preset: str) -> ModelVersion | Non
     return model_versions_in_production().filter(kind=kind, preset=preset).first()
 
 
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a visitor is told of a model: from the card beside its weights."""
+
+    name: str
+    kind: str
+    version: str
+    millions: float | None
+    licence: str
+    data: tuple[str, ...]
+    hardware: str
+    figures: tuple[tuple[str, str], ...]
+
+
+def model_cards() -> list[ModelCard]:
+    """Cards of the models that people talk to now; figures as measured with all codebooks, or of the top level."""
+    return [_card(row) for row in model_versions_in_production().order_by("kind", "preset")]
+
+
+def _card(row: ModelVersion) -> ModelCard:
+    card: dict[str, Any] = row.card or {}
+    training = card.get("training") if isinstance(card.get("training"), dict) else {}
+    parameters = card.get("parameters")
+    return ModelCard(
+        name=str(card.get("name") or f"{row.kind} {row.preset}"),
+        kind=row.kind,
+        version=str(card.get("version") or row.version),
+        millions=round(parameters / 1e6, 1) if isinstance(parameters, int | float) else None,
+        licence=str(card.get("licence", "")),
+        data=tuple(map(str, training.get("data", ()) if isinstance(training, dict) else ())),
+        hardware=str(training.get("hardware", "")) if isinstance(training, dict) else "",
+        figures=tuple(_figures(card.get("metrics"))),
+    )
+
+
+def _figures(metrics: object) -> Iterable[tuple[str, str]]:
+    for name, value in metrics.items() if isinstance(metrics, dict) else ():
+        if isinstance(value, int | float):
+            yield str(name), f"{value:g}"
+        elif isinstance(value, dict) and isinstance(value.get("codec"), dict) and value["codec"]:
+            best = value["codec"][max(value["codec"], key=int)]
+            for figure, number in best.items():
+                if isinstance(number, int | float):
+                    yield f"{name}: {figure}", f"{number:g}"
+
+
 def model_versions() -> QuerySet[ModelVersion]:
     """All, production first within kind and preset, with where they came from."""
     return ModelVersion.objects.select_related("job", "parent").order_by("kind", "preset", "-created_at")

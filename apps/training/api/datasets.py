@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from apps.training import selectors, services
 from apps.training.api.jobs import JobSerializer
 from apps.training.models import Dataset
+from apps.training.services.datasets import PAIR_SIZES
 from apps.training.views.common import file_response
 from voiceplatform.api.access import Access
 from voiceplatform.api.idempotency import idempotent
@@ -75,6 +76,13 @@ class ReceivedSerializer(serializers.Serializer[Any]):
     left_out = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
 
 
+class NewPairsSerializer(serializers.Serializer[Any]):
+    """Questions and answers to be spoken."""
+
+    name = serializers.CharField(max_length=120)
+    size = serializers.ChoiceField(PAIR_SIZES)
+
+
 class FilesSerializer(serializers.Serializer[Any]):
     """Recordings, or archives of them (zip, tar, tar.gz); the form field may be repeated."""
 
@@ -129,6 +137,7 @@ class DatasetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
         "files": Access("train", "training.change_dataset"),
         "turns": Access("train", "training.change_dataset"),
         "ingest": Access("train", "training.change_dataset"),
+        "pairs": Access("train", "training.add_dataset"),
     }
 
     @extend_schema(request=NewDatasetSerializer, responses={201: DatasetSerializer})
@@ -178,6 +187,15 @@ class DatasetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
         turn_ids = given.validated_data["turns"]
         added = services.dataset_add_turns(dataset=self.get_object(), turn_ids=turn_ids, user=request.user)
         return Response({"added": added})
+
+    @extend_schema(request=NewPairsSerializer, responses={202: JobSerializer})
+    @action(detail=False, methods=["post"])
+    def pairs(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Have our own voices speak the corpus: a new dataset of questions and answers, and the job that makes it."""
+        given = NewPairsSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        job = services.dataset_make_pairs(user=request.user, **given.validated_data)
+        return Response(JobSerializer(job).data, status=202)
 
     @extend_schema(request=None, responses={202: JobSerializer})
     @action(detail=True, methods=["post"])

@@ -9,6 +9,8 @@ from apps.training.services.datasets import (
     dataset_delete,
     dataset_ingest,
     dataset_ingested,
+    dataset_make_pairs,
+    dataset_paired,
     dataset_update,
     job_fell_through,
 )
@@ -50,6 +52,8 @@ __all__ = [
     "dataset_delete",
     "dataset_ingest",
     "dataset_ingested",
+    "dataset_make_pairs",
+    "dataset_paired",
     "dataset_update",
     "files_expire",
     "heartbeat_record",

@@ -28,6 +28,7 @@ Status = Dataset.Status
 LENGTH_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
 LEVEL_EDGES = (-60.0, -50.0, -45.0, -40.0, -35.0, -30.0, -25.0, -20.0, -15.0, -10.0)
 TOP_SPEAKERS = 12
+PAIR_SIZES = ("tiny", "base", "full")
 
 
 def dataset_locked(dataset_id: UUID) -> Dataset:
@@ -99,6 +100,40 @@ def dataset_ingest(*, dataset_id: UUID, user: Person = None) -> Job:
 
 
 @transaction.atomic
+def dataset_make_pairs(*, name: str, size: str, user: Person = None) -> Job:
+    """A dataset of questions and answers, spoken by our own voices from the corpus; the job that makes it.
+
+    Raises:
+        ServiceError: bad_value.
+    """
+    if size not in PAIR_SIZES:
+        raise ServiceError("bad_value", f"size: {size!r}", ", ".join(PAIR_SIZES))
+    dataset = dataset_create(
+        name=name, user=user, licence="made here, free", source=Dataset.Source.SYNTHESIS, lineage={"size": size}
+    )
+    dataset.status = Status.INGESTING
+    _save(dataset)
+    return job_create(kind=Job.Kind.PAIRS, name=dataset.name, user=user, datasets=[dataset], config={"size": size})
+
+
+@transaction.atomic
+def dataset_paired(*, dataset_id: UUID) -> Dataset:
+    """Read what was made into the dataset's row. Raises ServiceError bad_manifest."""
+    dataset = dataset_locked(dataset_id)
+    path = dataset_folder(dataset.pk) / "manifest.jsonl"
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = json.loads(file.readline())
+        dataset.clips, dataset.seconds = int(head["clips"]), 3600.0 * float(head["hours"])
+        dataset.stats = {"pairs": int(head["pairs"]), "size": str(head.get("size", ""))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ServiceError("bad_manifest", f"manifest.jsonl: {error}", _("make the pairs again")) from None
+    dataset.status = Status.READY
+    dataset.message = ""
+    return _save(dataset)
+
+
+@transaction.atomic
 def dataset_ingested(*, dataset_id: UUID) -> Dataset:
     """Read the manifest that an ingest left, into hours, plots and the dataset's state.
 
@@ -132,7 +167,7 @@ def dataset_ingested(*, dataset_id: UUID) -> Dataset:
 @transaction.atomic
 def job_fell_through(*, job: Job, message: str) -> None:
     """An ingest that failed or was cancelled leaves its dataset open to more files and another try."""
-    if job.kind != Job.Kind.INGEST:
+    if job.kind not in (Job.Kind.INGEST, Job.Kind.PAIRS):
         return
     for dataset in job.datasets.select_for_update(of=("self",)):
         if dataset.status == Status.INGESTING:

@@ -66,7 +66,7 @@ def job_create(
     if device not in kinds.devices():
         words = _("device: there is no worker for %(device)s") % {"device": device}
         raise ServiceError("bad_device", words, ", ".join(kinds.devices()))
-    if (kind in kinds.TRAINERS or kind in (Kind.EVALUATE, Kind.INGEST)) and not datasets:
+    if (kind in kinds.TRAINERS or kind in (Kind.EVALUATE, Kind.INGEST, Kind.PAIRS, Kind.CODES)) and not datasets:
         raise ServiceError("no_dataset", _("datasets: choose at least one"), _("upload recordings first"))
     if kind in kinds.TRAINERS or kind == Kind.EVALUATE:
         kinds.audio_folders(list(datasets))

@@ -24,6 +24,10 @@ def succeed(job: Job, result: dict[str, Any]) -> None:
         dataset = job.datasets.first()
         if dataset is not None:
             services.dataset_ingested(dataset_id=dataset.pk)
+    elif job.kind == Job.Kind.PAIRS:
+        dataset = job.datasets.first()
+        if dataset is not None:
+            services.dataset_paired(dataset_id=dataset.pk)
     elif job.kind == Job.Kind.EXPORT:
         services.versions_register_export(job=job, folder=run_folder(job.pk) / "export")
     elif job.kind == Job.Kind.EVALUATE and job.model_version is not None:

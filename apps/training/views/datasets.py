@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.training import plots, selectors, services
 from apps.training.forms import DatasetForm
 from apps.training.models import Dataset, Job
+from apps.training.services.datasets import PAIR_SIZES
 from apps.training.services.uploads import MAX_ARCHIVE_BYTES
 from apps.training.views.common import dataset_or_404, file_response, needs, tell_fault, telling
 from apps.voice.errors import ServiceError
@@ -41,7 +42,29 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
         return redirect("training:dataset", dataset.pk)
     rows = selectors.datasets()
     total = rows.filter(status=Dataset.Status.READY).aggregate(seconds=Sum("seconds"), clips=Sum("clips"))
-    return render(request, "training/datasets.html", {"datasets": rows, "form": form, "total": total})
+    return render(
+        request, "training/datasets.html", {"datasets": rows, "form": form, "total": total, "sizes": PAIR_SIZES}
+    )
+
+
+@require_POST
+@needs("add_dataset")
+@telling(_to_list)
+def dataset_pairs(request: HttpRequest) -> HttpResponseBase:
+    """Have our own voices speak the corpus."""
+    name = request.POST.get("name") or _("Pairs")
+    job = services.dataset_make_pairs(name=name, size=request.POST.get("size", ""), user=request.user)
+    return redirect("training:job", job.pk)
+
+
+@require_POST
+@needs("add_job")
+@telling(_to_dataset)
+def dataset_codes(request: HttpRequest, dataset_id: UUID) -> HttpResponseBase:
+    """Encode its pairs with the dialogue codec: what a speech-to-speech training reads."""
+    dataset = dataset_or_404(dataset_id)
+    job = services.job_create(kind=Job.Kind.CODES, name=dataset.name, user=request.user, datasets=[dataset])
+    return redirect("training:job", job.pk)
 
 
 @require_safe
@@ -77,8 +100,8 @@ def _about(request: HttpRequest, dataset_id: UUID) -> dict[str, Any]:
         "lengths": plots.bars(dataset.stats.get("lengths"), unit="s"),
         "levels": plots.bars(dataset.stats.get("levels"), unit="dB"),
         "speakers": plots.shares(dataset.stats.get("speakers")),
-        "ingest": jobs.filter(kind=Job.Kind.INGEST).first(),
-        "jobs": jobs.exclude(kind=Job.Kind.INGEST)[:10],
+        "ingest": jobs.filter(kind__in=(Job.Kind.INGEST, Job.Kind.PAIRS)).first(),
+        "jobs": jobs.exclude(kind__in=(Job.Kind.INGEST, Job.Kind.PAIRS))[:10],
         "limit_mb": MAX_ARCHIVE_BYTES >> 20,
     }
 
