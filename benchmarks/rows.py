@@ -1,18 +1,17 @@
 """Sessions and turns by the hundred thousand, without recordings, as a platform has them after months.
 
-Django has to be set up, and the database to be one whose contents do not matter.
+Django has to be set up, and the database to be a Postgres whose contents do not matter.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 
 from apps.speakers.models import Emotion, Speaker
@@ -73,34 +72,45 @@ def make_rows(*, turns: int, sessions: int, seed: int = 0) -> Rows:
         for n in range(sessions)
     ]
     VoiceSession.objects.bulk_create(rows, BATCH)
-    source = _turns(rows, turns, dice)
-    while batch := list(islice(source, BATCH)):
-        Turn.objects.bulk_create(batch)
+    _fill_turns(rows[0], per_session=-(-turns // sessions))
     return Rows([user.pk for user in users], [one.pk for one in speakers], [one.pk for one in emotions])
 
 
-def _turns(sessions: list[VoiceSession], count: int, dice: random.Random) -> Iterator[Turn]:
-    per_session = max(2, count // len(sessions))
-    for number in range(count):
-        session = sessions[min(number // per_session, len(sessions) - 1)]
-        index = number - per_session * min(number // per_session, len(sessions) - 1)
-        answer = index % 2 == 1
-        begin = session.created_at + timedelta(seconds=8 * index)
-        slow = dice.random() < 0.02
-        response = (dice.randint(801, 2000) if slow else dice.randint(180, 420)) if answer else None
-        yield Turn(
-            id=UUID(int=dice.getrandbits(128)),
-            session=session,
-            index=index,
-            role="assistant" if answer else "user",
-            speaker_id=session.speaker_id,
-            emotion_id=session.emotion_id,
-            started_at=begin,
-            ended_at=begin + timedelta(seconds=3),
-            start_ms=8000 * index,
-            duration_ms=3000,
-            interrupted_at_ms=1500 if answer and dice.random() < 0.1 else None,
-            response_ms=response,
-            latency={"endpoint_ms": 160.0, "decode_ms": 40.0} if answer else {},
-            mark="good" if dice.random() < 0.01 else "",
+def _fill_turns(first: VoiceSession, *, per_session: int) -> None:
+    """Question, answer, question …: made within Postgres, from one row that the ORM wrote (a hundredfold faster)."""
+    pattern = Turn.objects.create(
+        session=first,
+        index=1_000_000,
+        role="user",
+        started_at=first.created_at,
+        ended_at=first.created_at,
+        start_ms=0,
+        duration_ms=3000,
+    )
+    answer = "n %% 2 = 1"
+    values = {
+        "id": "gen_random_uuid()",
+        "session_id": "s.id",
+        "index": "n",
+        "role": f"CASE WHEN {answer} THEN 'assistant' ELSE 'user' END",
+        "speaker_id": "s.speaker_id",
+        "emotion_id": "s.emotion_id",
+        "started_at": "s.created_at + n * interval '8 seconds'",
+        "ended_at": "s.created_at + n * interval '8 seconds' + interval '3 seconds'",
+        "start_ms": "8000 * n",
+        "interrupted_at_ms": f"CASE WHEN {answer} AND random() < 0.1 THEN 1500 END",
+        "response_ms": f"CASE WHEN {answer} THEN 180 + (random() * 240)::int + 600 * (random() < 0.02)::int END",
+        "latency": '\'{"endpoint_ms": 160, "decode_ms": 40}\'::jsonb',
+        "mark": "CASE WHEN random() < 0.01 THEN 'good' ELSE '' END",
+    }
+    columns = [field.column for field in Turn._meta.concrete_fields]
+    names = ", ".join(f'"{column}"' for column in columns)
+    chosen = ", ".join(values.get(column, f't."{column}"') for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setseed(0.5)")
+        cursor.execute(
+            f"INSERT INTO voice_turn ({names}) SELECT {chosen} FROM voice_turn t, voice_voicesession s,"
+            " generate_series(0, %s) n WHERE t.id = %s AND s.client = 'bench'",
+            [per_session - 1, pattern.pk],
         )
+    pattern.delete()

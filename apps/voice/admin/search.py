@@ -8,8 +8,11 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Q
 
+from apps.voice.models import VoiceSession
+
 _HEX = re.compile(r"\A[0-9a-f]{4,32}\Z")
 USERS_MAX = 200
+SESSIONS_MAX = 2_000
 
 
 def id_range(term: str) -> tuple[UUID, UUID] | None:
@@ -28,14 +31,15 @@ def session_condition(term: str) -> Q:
 
 
 def turn_condition(term: str) -> Q:
-    """Turns of that id, of that session, or of that user."""
+    """Turns of that id, of that session, or of that user (of a user's newest 2,000 sessions)."""
     bounds = id_range(term)
     if bounds:
         return Q(pk__range=bounds) | Q(session__id__range=bounds)
-    return Q(session__owner__in=_users(term))
+    sessions = VoiceSession.objects.filter(owner__in=_users(term)).order_by("-created_at")
+    return Q(session__in=list(sessions.values_list("pk", flat=True)[:SESSIONS_MAX]))
 
 
 def _users(term: str) -> list[int]:
-    # A list, not a subquery: Postgres then looks the sessions up by owner instead of joining everything.
+    # Lists, not sub-queries: Postgres then looks rows up by their index instead of joining whole tables.
     users = User.objects.filter(Q(username__icontains=term) | Q(email__icontains=term))
     return list(users.values_list("pk", flat=True)[:USERS_MAX])
