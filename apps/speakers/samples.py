@@ -1,6 +1,6 @@
 """Recordings of each voice in each emotion, shipped as static files, to choose by ear.
 
-Made by `python -m ml data voices samples frontend/static/voice/samples`: the voices that the model learns, no dial turned.
+Made by `python -m ml data voices samples frontend/static/voice/samples`: the voices that the model learns, at rest.
 """
 
 from __future__ import annotations

@@ -61,6 +61,14 @@ def sessions_for_list() -> QuerySet[VoiceSession]:
     )
 
 
+def sessions_own(*, user: AbstractBaseUser | AnonymousUser, guest_key: str) -> QuerySet[VoiceSession]:
+    """A person's own sessions in which something was said, newest first: a user's, or those of a guest's key."""
+    rows = sessions_for_list().filter(turn_total__gt=0).order_by("-created_at")
+    if isinstance(user, User):
+        return rows.filter(owner=user)
+    return rows.filter(guest_key=guest_key, owner=None) if guest_key else rows.none()
+
+
 def session_timeline(*, session_id: UUID) -> list[dict[str, Any]]:
     """The stored recordings of both sides on the session's own time, for a player: who, when (ms), where to hear it."""
     stretches: list[dict[str, Any]] = []

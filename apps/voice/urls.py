@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.voice import views
+from apps.voice import pages, views
 
 urlpatterns = [
     path("", views.talk, name="talk"),
+    path("listen", pages.listen, name="listen"),
+    path("about", pages.about, name="about"),
+    path("history", pages.history, name="history"),
+    path("history/<uuid:session_id>", pages.history_session, name="history-session"),
+    path("history/<uuid:session_id>/export", pages.history_export, name="history-export"),
+    path("history/<uuid:session_id>/delete", pages.history_delete, name="history-delete"),
     path("turns/<uuid:turn_id>/audio", views.turn_audio, name="turn-audio"),
     path("turns/<uuid:turn_id>/output", views.turn_output, name="turn-output"),
     path("turns/<uuid:turn_id>/codes", views.turn_codes, name="turn-codes"),

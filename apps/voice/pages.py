@@ -1,0 +1,103 @@
+"""Pages beside the talk page: the voices by ear, a person's own conversations, and what this is."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.speakers.gallery import voice_gallery
+from apps.training.selectors import model_cards
+from apps.voice.access import guest_key_of
+from apps.voice.exports import session_zip
+from apps.voice.models import VoiceSession
+from apps.voice.selectors import session_timeline, session_turns, sessions_own
+from apps.voice.services import sessions_delete
+
+PAGE = 30
+"""Conversations on a page of the history."""
+
+
+@require_safe
+def listen(request: HttpRequest) -> HttpResponse:
+    """Every published voice in every emotion, by ear."""
+    return render(request, "voice/listen.html", {"gallery": voice_gallery()})
+
+
+@require_safe
+def about(request: HttpRequest) -> HttpResponse:
+    """What this can do and what not, with the cards of the models that are in use."""
+    return render(request, "voice/about.html", {"cards": model_cards()})
+
+
+@require_safe
+@never_cache
+def history(request: HttpRequest) -> HttpResponse:
+    """A person's own conversations, newest first; ``?before=`` an ISO time goes back."""
+    rows = sessions_own(user=request.user, guest_key=guest_key_of(request.session))
+    total = rows.count()
+    try:
+        page = max(1, int(request.GET.get("page", "1")))
+    except ValueError:
+        page = 1
+    shown = list(rows[(page - 1) * PAGE : page * PAGE])
+    context = {"sessions": shown, "total": total, "page": page, "older": page * PAGE < total}
+    return render(request, "voice/history.html", context)
+
+
+@require_safe
+@never_cache
+def history_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """One conversation on a time axis, with its turns."""
+    session = _own(request, session_id)
+    return render(
+        request,
+        "voice/history_session.html",
+        {
+            "session": session,
+            "stretches": session_timeline(session_id=session_id),
+            "turns": session_turns(session_id=session_id),
+        },
+    )
+
+
+@require_safe
+@never_cache
+def history_export(request: HttpRequest, session_id: UUID) -> HttpResponseBase:
+    """Recordings and a JSON description of one conversation as a zip."""
+    session = _own(request, session_id)
+    name = f"conversation-{session.created_at:%Y%m%d-%H%M%S}.zip"
+    return FileResponse(session_zip(session=session), as_attachment=True, filename=name, content_type="application/zip")
+
+
+@require_POST
+def history_delete(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Delete one conversation with its recordings; one that still runs is ended."""
+    session = _own(request, session_id)
+    turns = session_turns(session_id=session_id).count()
+    sessions_delete(session_ids=[session.pk])
+    messages.success(
+        request,
+        ngettext(
+            "The conversation is deleted, with one turn and its recordings.",
+            "The conversation is deleted, with %(n)d turns and their recordings.",
+            turns,
+        )
+        % {"n": turns},
+    )
+    return redirect("history")
+
+
+def _own(request: HttpRequest, session_id: UUID) -> VoiceSession:
+    # 404 also where it is somebody else's: whether it exists is nobody else's business.
+    rows = sessions_own(user=request.user, guest_key=guest_key_of(request.session))
+    session = rows.filter(pk=session_id).first()
+    if session is None:
+        raise Http404(_("There is no such conversation."))
+    return session
