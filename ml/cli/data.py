@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from ml.cli import ingest as ingest_cli
 from ml.cli.voices import app as voices_app
 
 app = typer.Typer(no_args_is_help=True)
 corpus_app = typer.Typer(no_args_is_help=True, help="The Telugu dialogue corpus.")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(voices_app, name="voices")
+app.command()(ingest_cli.ingest)
+app.command()(ingest_cli.report)
+app.command()(ingest_cli.speakers)
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "corpus.md"
 
