@@ -75,6 +75,7 @@ API: dict[str, list[Row]] = {
     "api:dataset-clips": [Row("get", ROLES_SEE)],
     "api:dataset-audio": [Row("get", "401 403 403 404 404 404 404", query="name=nowhere.flac")],
     "api:dataset-files": [Row("post", TRAINERS_DO)],
+    "api:dataset-pairs": [Row("post", TRAINERS_DO, {"name": "new", "size": "none"})],
     "api:dataset-turns": [Row("post", TRAINERS_DO, {"turns": []})],
     "api:dataset-ingest": [Row("post", TRAINERS_DO)],
     "api:job-list": [Row("get", ROLES_SEE), Row("post", TRAINERS_DO, {"kind": "nothing"})],
@@ -102,7 +103,9 @@ API: dict[str, list[Row]] = {
 }
 
 PAGES: dict[str, list[Row]] = {
-    "talk": [Row("get", OPEN)],
+    **{name: [Row("get", OPEN)] for name in ("talk", "listen", "about", "history")},
+    **{name: [Row("get", "404 200 404 404 404 404 404")] for name in ("history-session", "history-export")},
+    "history-delete": [Row("post", "404 302 404 404 404 404 404")],
     "favicon": [Row("get", EVERYONE)],
     "training-consent": [Row("post", EVERYONE, {"given": "true"})],
     "healthz": [Row("get", OPEN)],
@@ -148,6 +151,8 @@ PAGES: dict[str, list[Row]] = {
         f"training:{name}": [Row("post", TRAINERS_PAGE)]
         for name in (
             "dataset-change",
+            "dataset-codes",
+            "dataset-pairs",
             "dataset-upload",
             "dataset-ingest",
             "job-cancel",
