@@ -23,7 +23,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor, nn
 
 DIMENSION = 256
-SAME_VOICE = 0.75
+SAME_VOICE = 0.72
 """Mean cosine similarity from which clusters are one voice (average linkage)."""
 _WINDOW, _STEP = 160, 77
 """Mel frames (10 ms) of one look, and between looks (1.3 a second)."""

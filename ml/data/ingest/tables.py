@@ -62,8 +62,8 @@ def _table(lines: list[str], delimiter: str, split: Split | None) -> dict[str, T
     text_column = next((head.index(name) for name in _TEXT if name in head), None)
     speaker_column = next((head.index(name) for name in _SPEAKER if name in head), None)
     found = {}
-    plain = delimiter == "\t"  # Common Voice writes quotes as they are
-    for row in csv.reader(lines[1:], delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL):
+    as_is = delimiter == "\t"  # Common Voice writes quotes as they are
+    for row in csv.reader(lines[1:], delimiter=delimiter, quoting=csv.QUOTE_NONE if as_is else csv.QUOTE_MINIMAL):
         if len(row) <= file_column or not row[file_column].strip():
             continue
         found[Path(row[file_column].strip()).stem] = Told(
