@@ -15,6 +15,7 @@ import sys
 import threading
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Espeak:
                 self._process.stdin.write(json.dumps(request).encode() + b"\n")
                 self._process.stdin.flush()
                 line = self._process.stdout.readline()
-                answer = json.loads(line) if line else {"error": "espeak-ng's program ended unexpectedly"}
+                answer: dict[str, Any] = json.loads(line) if line else {"error": "espeak-ng's program ended"}
                 samples = self._process.stdout.read(2 * answer.get("samples", 0))
             except (OSError, ValueError) as error:
                 raise SynthesisError(f"espeak-ng's program does not answer: {error}") from error
@@ -89,7 +90,7 @@ class Espeak:
             raise SynthesisError(answer["error"])
         if not samples:
             raise SynthesisError(f"espeak-ng made no sound for: {text[:200]}")
-        audio = np.frombuffer(samples, dtype="<i2").astype(np.float32) / 32768.0
+        audio: Audio = np.frombuffer(samples, dtype="<i2").astype(np.float32) / np.float32(32768.0)
         rate = answer["rate"]
         return audio, rate, _timed(answer["marks"], list(sentence.phones), len(audio) / rate, rate)
 

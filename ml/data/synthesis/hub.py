@@ -7,6 +7,7 @@ their usual lengths; `HubClip.timing` says so.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from dataclasses import dataclass
@@ -109,11 +110,11 @@ class ParlerEngine:
     def __init__(self, source: str | Path = PARLER_INDIC, *, device: str = "cpu") -> None:
         _need("transformers", "Parler-TTS")
         _need("parler-tts", "Parler-TTS")
-        from parler_tts import ParlerTTSForConditionalGeneration
         from transformers import AutoTokenizer
 
+        model = importlib.import_module("parler_tts").ParlerTTSForConditionalGeneration
         self.name = f"parler:{Path(str(source)).name}"
-        self._model = _open(ParlerTTSForConditionalGeneration.from_pretrained, source, "Parler-TTS model").to(device)
+        self._model = _open(model.from_pretrained, source, "Parler-TTS model").to(device)
         self._model.eval()
         self._tokenizer = _open(AutoTokenizer.from_pretrained, source, "Parler-TTS tokenizer")
         describer = self._model.config.text_encoder._name_or_path

@@ -60,7 +60,7 @@ def measure(sentences: Sequence[str], *, human: Path | None = None, rated: int =
     """Speak every sentence in all voices and emotions and measure; deterministic but for the speed.
 
     ``sentences`` are split in order, the first `TRAIN_SHARE` of them for the classifiers to learn from; ``human`` is a
-    folder of recordings to compare with, ``rated`` the number of clips that DNSMOS scores of each kind.
+    folder of recordings to compare with, ``rated`` the number of clips of each kind that DNSMOS scores (0: none).
     """
     if len(sentences) < 5:
         raise ValueError("give at least 5 sentences, so that some can be held out")
@@ -93,7 +93,7 @@ def measure(sentences: Sequence[str], *, human: Path | None = None, rated: int =
     features = _against_neutral(np.concatenate((manner, sound), axis=1), voice_of, emotion_of, train)
     guess = fit(features[train], emotion_of[train], len(EMOTIONS), 1e-3).predict(features[~train])
     said, by = emotion_of[~train], voice_of[~train]
-    scores, speeds = _rate(kept, sentences, human, rated, tell)
+    scores, speeds = _rate(kept, sentences, human, rated, tell) if rated else ({}, {})
     return Report(
         {"train": cut, "test": len(sentences) - cut},
         float(np.mean(speaker == by)),
