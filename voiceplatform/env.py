@@ -19,6 +19,7 @@ variable                         default                                   meani
 ``VOICE_WEIGHTS_DIR``            ``ml/weights``                            shipped weights and their cards
 ``VOICE_QUEUES``                 io,cpu                                    queues that have a worker
 ``VOICE_DEVICE``                 auto                                      auto, cpu, cuda or cuda:N
+``VOICE_JOB_NICENESS``           19                                        priority of jobs; 0 where nobody talks
 ``VOICE_HTTPS``                  production: 1, else 0                     secure cookies, redirect to https, HSTS
 ``VOICE_TRUST_PROXY``            0                                         believe a proxy's ``X-Forwarded-Proto``
 ``VOICE_PAGE_DEBUG``             0                                         page exposes its state to browser tests
@@ -77,6 +78,7 @@ class Env:
     weights_dir: Path
     queues: tuple[str, ...]
     device: str
+    job_niceness: int
     https: bool | None
     trust_proxy: bool
     page_debug: bool
@@ -110,6 +112,7 @@ def read_env(environ: Mapping[str, str] | None = None) -> Env:
         weights_dir=read.path("VOICE_WEIGHTS_DIR", "ml/weights"),
         queues=read.choices("VOICE_QUEUES", ("io", "cpu"), QUEUES),
         device=read.device("VOICE_DEVICE"),
+        job_niceness=read.integer("VOICE_JOB_NICENESS", 19, 0, 19),
         https=read.flag("VOICE_HTTPS"),
         trust_proxy=read.flag("VOICE_TRUST_PROXY") or False,
         page_debug=read.flag("VOICE_PAGE_DEBUG") or False,

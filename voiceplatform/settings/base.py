@@ -239,6 +239,7 @@ if ENV.trust_proxy:
 INFERENCE_URLS = list(ENV.inference_urls)
 REDIS_URL = ENV.redis_url
 VOICE_QUEUES = list(ENV.queues)
+VOICE_JOB_NICENESS = ENV.job_niceness
 VOICE_TRUST_PROXY = ENV.trust_proxy
 VOICE_ALLOW_GUESTS = bool(ENV.allow_guests)
 VOICE_RESUME_SECONDS = ENV.resume_seconds

@@ -154,6 +154,8 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
         config = _config_of(given.validated_data)
         return self._create(request, given.validated_data, config)
 
+    create.idempotent = True  # type: ignore[attr-defined]  # the half below is; here the documentation looks
+
     @idempotent
     def _create(self, request: Request, given: dict[str, Any], config: dict[str, Any]) -> Response:
         job = services.job_create(

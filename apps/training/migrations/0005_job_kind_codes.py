@@ -4,15 +4,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('training', '0004_training_consent'),
+        ("training", "0004_training_consent"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='job',
-            name='kind',
-            field=models.CharField(choices=[('ingest', 'ingest'), ('pairs', 'make pairs'), ('codes', 'encode pairs'), ('train_codec', 'train the codec'), ('train_s2s', 'train speech to speech'), ('train_recogniser', 'train the recogniser'), ('samples', 'samples to compare'), ('evaluate', 'evaluate'), ('export', 'export')], max_length=20, verbose_name='kind'),
+            model_name="job",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("ingest", "ingest"),
+                    ("pairs", "make pairs"),
+                    ("codes", "encode pairs"),
+                    ("train_codec", "train the codec"),
+                    ("train_s2s", "train speech to speech"),
+                    ("train_recogniser", "train the recogniser"),
+                    ("samples", "samples to compare"),
+                    ("evaluate", "evaluate"),
+                    ("export", "export"),
+                ],
+                max_length=20,
+                verbose_name="kind",
+            ),
         ),
     ]

@@ -12,12 +12,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+
 from apps.training.supervisor import runner
 from voiceplatform.env import BASE_DIR
-
-NICENESS = 19
-"""The lowest: on shared cores the people who talk come first."""
-
 
 _started: set[subprocess.Popen[bytes]] = set()
 """Runners whose end nobody has seen: one that was let go becomes a zombie of ours, buried at the next start."""
@@ -43,8 +41,10 @@ class RunProcess:
 
     @classmethod
     def start(cls, folder: Path, attempt: int, arguments: list[str]) -> RunProcess:
-        """Start ``python ARGUMENTS`` in its own session, at the lowest priority. Raises OSError."""
-        command = [sys.executable, "-I", str(Path(runner.__file__)), str(folder), str(attempt), str(NICENESS), "--"]
+        """Start ``python ARGUMENTS`` in its own session; on shared cores the people who talk come first (by default
+        it has the lowest priority). Raises OSError."""
+        niceness = str(settings.VOICE_JOB_NICENESS)
+        command = [sys.executable, "-I", str(Path(runner.__file__)), str(folder), str(attempt), niceness, "--"]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "160"}
         popen = subprocess.Popen(
             [*command, sys.executable, *arguments],
