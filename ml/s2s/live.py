@@ -107,6 +107,7 @@ def begin(
     conditions: Conditions,
     seeds: Sequence[int],
     sampling: Sampling,
+    plans: Sequence[int] | None,
 ) -> None:
     """See `S2SModel.begin`."""
     rows = list(rows)
@@ -129,6 +130,9 @@ def begin(
     plan = index.new_full((len(rows),), config.n_plans)
     if understood.plan_logits is not None:
         plan = draw(understood.plan_logits, state.draws[index, -1, 0], sampling.plan_temperature, 0, 0.9)
+        if plans is not None:
+            wished = torch.tensor(list(plans), device=state.device)
+            plan = torch.where(wished < 0, plan, wished.clamp_max(config.n_plans - 1))
     sights, seen = model.sights(understood, plan, vectors, there, memory, remembered)
     for i, row in enumerate(rows):
         kept = sights[i : i + 1, seen[i]]

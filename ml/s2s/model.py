@@ -176,12 +176,14 @@ class S2SModel(nn.Module):
         conditions: Conditions,
         seeds: Sequence[int],
         sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        plans: Sequence[int] | None = None,
     ) -> None:
         """The question is over, or might be: choose the answer (`conditions` of n rows, a seed each).
 
-        Speculative: `state.rewind(rows)` undoes it and the rows listen on.
+        `plans` prescribes answers, -1 for the model's own choice. Speculative: `state.rewind(rows)` undoes it and the
+        rows listen on.
         """
-        live.begin(self, state, rows, conditions, seeds, sampling)
+        live.begin(self, state, rows, conditions, seeds, sampling, plans)
 
     def restyle(self, state: S2SState, rows: Sequence[int], conditions: Conditions) -> None:
         """Change voice, emotion or dials of rows that are answering, from their next frame on."""

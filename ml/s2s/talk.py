@@ -111,7 +111,7 @@ def talk(
         audio.append(codec.decode_stream(drawn[:, :, None], mouth)[0])
         first = first or time.perf_counter()
     if audio:  # what the decoder still holds back
-        flush = codes[-1][None, :, None].repeat(1, 1, codec.config.delay_frames)
+        flush = codes[-1][None, :, None].repeat(1, 1, -(-codec.config.delay_samples // hop))
         audio.append(codec.decode_stream(flush, mouth)[0])
     done = time.perf_counter()
     samples = torch.cat(audio)[codec.config.delay_samples :] if audio else torch.zeros(0)
