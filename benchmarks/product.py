@@ -25,6 +25,7 @@ class Product:
     origin: str
     ready_s: float
     pids: dict[str, int]
+    inference_url: str = ""
 
     def resident_mb(self) -> dict[str, float]:
         """Resident memory of each child in MB (Linux; empty elsewhere)."""
@@ -68,9 +69,10 @@ def running_product() -> Iterator[Product]:
             else:
                 raise RuntimeError("the product did not start:\n" + "".join(said))
             ready_s = time.monotonic() - began
-            pids = json.loads((Path(folder) / "run" / "launch.json").read_text())["children"]
+            status = json.loads((Path(folder) / "run" / "launch.json").read_text())
             origin = f"http://127.0.0.1:{port}"
-            yield Product(f"ws://127.0.0.1:{port}/ws/voice/", origin, ready_s, pids)
+            ws_url = f"ws://127.0.0.1:{port}/ws/voice/"
+            yield Product(ws_url, origin, ready_s, status["children"], status["inference_url"])
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)
