@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.live import measure
 from benchmarks.product import ROOT, running_product
 from benchmarks.stall import measure_stall
+from benchmarks.training import measure_beside_training
 
 
 def child(*arguments: str) -> Any:
@@ -26,7 +27,7 @@ def child(*arguments: str) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the product on this machine.")
-    parser.add_argument("what", nargs="*", choices=["codec", "serve", "live", []], help="all of them by default")
+    parser.add_argument("what", nargs="*", choices=["codec", "serve", "live", "training", []], help="all of them by default")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
     parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
     parser.add_argument("--db-stall-ms", type=int, default=200, help="database call that others hold (0: skip)")
@@ -54,6 +55,13 @@ def main() -> int:
                     print(f"live path, others hold a database call for {options.db_stall_ms} ms …", file=sys.stderr)
                     result["stall"] = measure_stall(product, 1, options.seconds, options.db_stall_ms)
                 result["resident_mb"] = product.resident_mb()
+        if "training" in what:
+            with running_product() as product:
+                result["beside_training"] = []
+                for clients in (int(part) for part in options.clients.split(",")):
+                    print(f"live path beside a training, {clients} at a time …", file=sys.stderr)
+                    measured = measure_beside_training(product, clients, options.seconds)
+                    result["beside_training"].append(measured)
     except (subprocess.CalledProcessError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,81 @@
+"""The live path while a training runs on the same cores, started as a job's supervisor starts it (lowest priority)."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from benchmarks.live import measure
+from benchmarks.product import ROOT, Product
+
+RUNNER = ROOT / "apps" / "training" / "supervisor" / "runner.py"
+NICENESS = 19
+ROUNDS = 3
+START_DEADLINE_S = 300.0
+
+
+@contextlib.contextmanager
+def training(folder: Path) -> Iterator[None]:
+    """The hifi codec in training on one thread (as jobs are, where there are two cores), from its first numbers on."""
+    random = np.random.default_rng(0)
+    (folder / "data").mkdir()
+    for number in range(8):
+        soundfile.write(folder / "data" / f"{number}.wav", 0.1 * random.standard_normal(64_000), 16_000)
+    run = folder / "run"
+    run.mkdir()
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    trainer = ["-W", "ignore", "-m", "ml", "train", "codec", "--config", "hifi", "--data", str(folder / "data")]
+    trainer += ["--run", str(run), "--cache", str(folder / "cache"), "--device", "cpu", "--threads", str(threads)]
+    command = [sys.executable, "-I", str(RUNNER), str(run), "1", str(NICENESS), "--", sys.executable, *trainer]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    try:
+        began = time.monotonic()
+        while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").stat().st_size:
+            if process.poll() is not None or time.monotonic() - began > START_DEADLINE_S:
+                raise RuntimeError("the training did not start:\n" + (run / "log.txt").read_text()[-2000:])
+            time.sleep(0.2)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def steps(folder: Path) -> int:
+    """How far the training got."""
+    return int(json.loads((folder / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"])
+
+
+def measure_beside_training(product: Product, clients: int, seconds: float) -> dict[str, Any]:
+    """p95 of the round trip without and with a training, in turns; the ratio is that of the medians."""
+    alone: list[dict[str, Any]] = []
+    beside: list[dict[str, Any]] = []
+    trained = 0
+    for _ in range(ROUNDS):
+        alone.append(asyncio.run(measure(product, clients, seconds)))
+        with tempfile.TemporaryDirectory() as name, training(Path(name)):
+            beside.append(asyncio.run(measure(product, clients, seconds)))
+            trained += steps(Path(name))
+    before, during = (median(row["round_trip_ms"]["p95"] for row in rows) for rows in (alone, beside))
+    return {
+        "clients": clients,
+        "rounds": ROUNDS,
+        "alone_p95_ms": before,
+        "beside_p95_ms": during,
+        "ratio": round(during / before, 2),
+        "late_alone": sum(row["late"] for row in alone),
+        "late_beside": sum(row["late"] for row in beside),
+        "training_steps": trained,
+    }
