@@ -27,7 +27,8 @@ def child(*arguments: str) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the product on this machine.")
-    parser.add_argument("what", nargs="*", choices=["codec", "serve", "live", "training", []], help="all of them by default")
+    kinds = ["codec", "serve", "live", "training", []]
+    parser.add_argument("what", nargs="*", choices=kinds, help="codec, serve and live by default")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
     parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
     parser.add_argument("--db-stall-ms", type=int, default=200, help="database call that others hold (0: skip)")
