@@ -52,6 +52,7 @@ class World:
     def _value(self, key: str, name: str) -> Any:
         owner = {
             "turn_id": "voice.turn",
+            "session_id": "voice.voicesession",
             "dataset_id": "training.dataset",
             "job_id": "training.job",
             "version_id": "training.modelversion",
