@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.encoding import force_str
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from import_export import resources
 
 from apps.speakers import services
@@ -11,6 +14,20 @@ from apps.speakers.models import Emotion, Speaker, VoiceBlend
 
 _NAMES = ("slug", "name_te", "name_en")
 _PROSODY = ("pitch_semitones", "energy_db", "rate")
+
+
+class PlainDiff(resources.Diff):
+    """What would change, without the inline styles that the Content-Security-Policy refuses."""
+
+    def as_html(self) -> list[SafeString]:
+        return [_difference("" if self.new else old, new) for old, new in zip(self.left, self.right, strict=False)]
+
+
+def _difference(old: Any, new: Any) -> SafeString:
+    if force_str(old) == force_str(new):
+        return format_html("<span>{}</span>", new)
+    before = format_html("<del>{}</del> ", old) if old != "" else ""
+    return format_html("{}<ins>{}</ins>", before, new)
 
 
 class _ConfigurationResource(resources.ModelResource):
@@ -21,6 +38,9 @@ class _ConfigurationResource(resources.ModelResource):
         clean_model_instances = True
         skip_unchanged = True
         report_skipped = True
+
+    def get_diff_class(self) -> type[PlainDiff]:
+        return PlainDiff
 
 
 class SpeakerResource(_ConfigurationResource):

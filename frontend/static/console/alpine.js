@@ -11,6 +11,7 @@
     return {
       activeTab: firstTab,
       sidebarMobileOpen: false,
+      actionDropdownOpen: false, // asked for also where a page's action has no menu
       sidebarDesktopOpen: localStorage.getItem(OPEN) !== "0",
       sortRecords: global.sortRecords,
       // The tables hand these to the sorting library as they are.
