@@ -72,6 +72,7 @@ class SchemaView(SpectacularAPIView):
 
     access: ClassVar[AccessTable] = {"get": Access("read", public=True)}
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with translation.override("en"):  # as the snapshot: an API has one language
             return super().get(request, *args, **kwargs)
