@@ -39,6 +39,15 @@ def test_what_is_no_row_is_passed_over(tmp_path: Path) -> None:
     assert (reader.step, reader.total, reader.stage, reader.result) == (3, 9, "decode", {"clips": 2})
 
 
+def test_a_last_row_with_a_result_alone(tmp_path: Path) -> None:
+    path = tmp_path / "progress.jsonl"
+    write(path, {"step": 3, "total": 3}, {"result": {"clips": 3}, "seconds": 2.6})
+    reader = ProgressReader(path)
+    reader.read()
+    assert (reader.step, reader.result) == (3, {"clips": 3})
+    assert columns(path)["step"] == [3.0]
+
+
 def test_steps_done_again_replace_the_first_ones(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     write(path, *({"step": n, "loss": float(n)} for n in (10, 20, 30, 40)))

@@ -15,12 +15,13 @@ _OWN = {"step", "total", "seconds", "stage", "note", "result"}
 
 
 def parse_row(line: bytes | str) -> dict[str, Any] | None:
-    """A row with a whole ``step``, else None (half a line, something else)."""
+    """A row with a whole ``step``, or with a ``result``; else None (half a line, something else)."""
     try:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    good = isinstance(row, dict) and (isinstance(row.get("step"), int) or isinstance(row.get("result"), dict))
+    return row if good else None
 
 
 def metrics_of(row: dict[str, Any]) -> dict[str, float]:
@@ -74,6 +75,10 @@ class ProgressReader:
         return round((self.total - last) * (now - began) / (last - first))
 
     def _take(self, row: dict[str, Any]) -> None:
+        if isinstance(row.get("result"), dict):
+            self.result = row["result"]
+        if not isinstance(row.get("step"), int):
+            return
         if row["step"] < self.step:  # resumed from a checkpoint before the last row
             self._recent.clear()
         self.step = max(0, row["step"])
@@ -83,8 +88,6 @@ class ProgressReader:
             self._recent.append((self.step, float(row["seconds"])))
         self.stage = str(row.get("note") or row.get("stage") or "")
         self.metrics |= metrics_of(row)
-        if isinstance(row.get("result"), dict):
-            self.result = row["result"]
 
 
 def columns(path: Path, *, points: int = 800) -> dict[str, list[float | None]]:
@@ -94,7 +97,7 @@ def columns(path: Path, *, points: int = 800) -> dict[str, list[float | None]]:
     try:
         with path.open("rb") as file:
             for line in file:
-                if (row := parse_row(line)) is None:
+                if (row := parse_row(line)) is None or "step" not in row:
                     continue
                 step = row["step"]
                 if rows and step <= next(reversed(rows)):
