@@ -79,6 +79,10 @@ class S2SConfig:
     """Phones of the longest plan's score (`ml.s2s.score`); 0 leaves scores out."""
     score_width: int = 128
     """Dimension of a score's phone vectors."""
+    phrase_buckets: int = 0
+    """Buckets of phone n-grams from which the plan is chosen (`ml.s2s.phrases`); 0 chooses it from the summary."""
+    phrase_width: int = 96
+    """Dimension of an n-gram's vector."""
     ctc_layer: int = 3
     """Encoder blocks below the CTC head; its posterior is fed back to the blocks above (self-conditioning)."""
     dropout: float = 0.1
@@ -99,6 +103,8 @@ class S2SConfig:
             raise S2SConfigError("levels, chunk, window, max_frames, summary_slots and memory_turns must be at least 1")
         if self.score_length and not self.n_plans:
             raise S2SConfigError("score_length needs n_plans: a score belongs to a plan")
+        if self.phrase_buckets and not self.n_plans:
+            raise S2SConfigError("phrase_buckets needs n_plans: phrases choose a plan")
         if self.question_frames < self.chunk or self.conv_taps < 2:
             raise S2SConfigError("question_frames must be at least chunk, and conv_taps at least 2")
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ml.codec.streaming import StreamState
 from ml.s2s.batch import UNKNOWN, Conditions
+from ml.s2s.phrases import collapsed
 from ml.s2s.sampling import Sampling, draw, uniforms
 from ml.s2s.state import Row, S2SState, S2SStateError
 
@@ -63,32 +65,41 @@ def _read_chunk(model: S2SModel, state: S2SState, rows: list[int]) -> None:
     """Encode the full chunk of each of `rows` for good."""
     index = state.index(rows)
     picked = state.encoder.gather(index)
-    vectors = _stream(model, state, rows, picked)
+    vectors, paths = _stream(model, state, rows, picked)
     picked.extend("vectors", vectors)
     state.encoder.scatter(index, picked)
-    for row in rows:
-        state.rows[row].heard += model.config.chunk
-        state.rows[row].pending = 0
+    for row, path in zip(rows, paths, strict=True):
+        counters = state.rows[row]
+        counters.heard += model.config.chunk
+        counters.pending = 0
+        counters.path = (counters.path + path)[-2 * model.config.question_frames :]
 
 
-def _stream(model: S2SModel, state: S2SState, rows: list[int], picked: object) -> Tensor:
+def _stream(
+    model: S2SModel, state: S2SState, rows: list[int], picked: StreamState
+) -> tuple[Tensor, list[list[int]]]:  # fmt: skip
+    """Read what each of `rows` has pending: vectors `[n, chunk, C]` and likeliest phone classes, two per frame."""
     heard = torch.tensor([state.rows[row].heard for row in rows], device=state.device)
     count = torch.tensor([state.rows[row].pending for row in rows], device=state.device)
-    vectors, _ = model.encoder.stream(model.books, state.pending[rows], heard, count, picked)  # type: ignore[arg-type]
-    return vectors
+    vectors, phones = model.encoder.stream(model.books, state.pending[rows], heard, count, picked)
+    classes = phones.argmax(dim=-1).tolist()
+    return vectors, [path[: 2 * state.rows[row].pending] for row, path in zip(rows, classes, strict=True)]
 
 
-def _questions(model: S2SModel, state: S2SState, rows: list[int]) -> tuple[Tensor, Tensor]:
-    """Encoder vectors of the rows' questions `[n, T, C]` with the last, unfinished chunk, and which there are.
+def _questions(model: S2SModel, state: S2SState, rows: list[int]) -> tuple[Tensor, Tensor, list[list[int]]]:
+    """Encoder vectors of the rows' questions `[n, T, C]` with the last, unfinished chunk, which there are, and the
+    likeliest phone classes.
 
     The state does not change: what follows a speculative beginning is read as if it had not happened.
     """
     config = model.config
     partial = [row for row in rows if state.rows[row].pending]
     flushed: dict[int, Tensor] = {}
+    paths = {row: state.rows[row].path for row in rows}
     if partial:
-        vectors = _stream(model, state, partial, state.encoder.gather(state.index(partial)))
+        vectors, ends = _stream(model, state, partial, state.encoder.gather(state.index(partial)))
         flushed = {row: vectors[i, : state.rows[row].pending] for i, row in enumerate(partial)}
+        paths |= {row: paths[row] + end for row, end in zip(partial, ends, strict=True)}
     stored = state.encoder.buffers["vectors"]
     parts = []
     for row in rows:
@@ -96,7 +107,8 @@ def _questions(model: S2SModel, state: S2SState, rows: list[int]) -> tuple[Tenso
         parts.append(torch.cat([kept, flushed[row]])[-config.question_frames :] if row in flushed else kept)
     padded = pad_sequence(parts, batch_first=True)
     lengths = torch.tensor([len(part) for part in parts], device=state.device)
-    return padded, torch.arange(padded.shape[1], device=state.device) < lengths[:, None]
+    there = torch.arange(padded.shape[1], device=state.device) < lengths[:, None]
+    return padded, there, [paths[row] for row in rows]
 
 
 @torch.inference_mode()
@@ -121,10 +133,13 @@ def begin(
         if state.rows[row].answering:
             raise S2SStateError(f"row {row} answers already: rewind, remember or clear it first")
     config = model.config
-    vectors, there = _questions(model, state, rows)
+    vectors, there, paths = _questions(model, state, rows)
     remembered = state.remembered(rows)
     memory = model.memory.marked(state.memory[index])[:, : remembered.shape[1]]
     understood = model.understand(vectors, there, memory, remembered)
+    if model.phrases is not None:
+        before = [state.rows[row].plans[::-1] for row in rows]
+        understood = understood._replace(plan_logits=model.phrases(paths, before))
     for row, seed in zip(rows, seeds, strict=True):
         state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels + 1).to(state.device)
     plan = index.new_full((len(rows),), config.n_plans)
@@ -249,7 +264,7 @@ def remember(model: S2SModel, state: S2SState, rows: Sequence[int], heard: Seque
     rows = list(rows)
     asked = [row for row in rows if not state.rows[row].answering]
     if asked:
-        vectors, there = _questions(model, state, asked)
+        vectors, there, _ = _questions(model, state, asked)
         state.summary[state.index(asked)] = model.reader(vectors, there)
     frames = [state.rows[row].at for row in rows]
     if heard is not None:
@@ -258,14 +273,14 @@ def remember(model: S2SModel, state: S2SState, rows: Sequence[int], heard: Seque
     for i, row in enumerate(rows):
         there_sides = (state.rows[row].frames > 0, frames[i] > 0)
         if any(there_sides):
-            state.push_memory(row, torch.stack([state.summary[row], answers[i]]), there_sides)
+            state.push_memory(row, torch.stack([state.summary[row], answers[i]]), there_sides, state.rows[row].plan)
     state.clear(rows)
 
 
 @torch.inference_mode()
 def recall(model: S2SModel, state: S2SState, row: int, turns: Sequence[Turn]) -> None:
     """See `S2SModel.recall`."""
-    state.rows[row].memory.clear()
+    state.forget(row)
     kept = turns[-model.config.memory_turns :]
     clips = [side for turn in kept for side in turn]
     if not clips:
@@ -276,8 +291,23 @@ def recall(model: S2SModel, state: S2SState, row: int, turns: Sequence[Turn]) ->
     padded = pad_sequence([clip.T.to(state.device) for clip in clips], batch_first=True).transpose(1, 2)
     if padded.shape[2] == 0:
         return
-    summaries = model.summarize(padded, lengths)
+    vectors, phones = model.encoder(model.books, padded, lengths)
+    summaries = model.summarize_vectors(vectors, lengths)
+    classes = phones.argmax(dim=-1).tolist()
     for i, (question, answer) in enumerate(kept):
         there = (question.shape[1] > 0, answer.shape[1] > 0)
         if any(there):
-            state.push_memory(row, summaries[2 * i : 2 * i + 2], there)
+            plan = nearest_plan(model, classes[2 * i + 1][: 2 * answer.shape[1]])
+            state.push_memory(row, summaries[2 * i : 2 * i + 2], there, plan)
+
+
+def nearest_plan(model: S2SModel, path: Sequence[int]) -> int:
+    """The plan whose score is nearest to a CTC best path of its answer; -1 when none is near, or there are none.
+
+    So a turn that is only known by its codes, recorded or from another server, counts as what was said in it.
+    """
+    if model.score is None:
+        return UNKNOWN
+    said = collapsed(path, model.config.n_phones, silent=(0,))
+    plan, distance = model.score.nearest(said)
+    return plan if said and distance <= 0.5 * len(said) else UNKNOWN

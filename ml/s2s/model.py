@@ -17,6 +17,7 @@ from ml.s2s.decoder import Decoder, DecoderBlock
 from ml.s2s.depth import DepthHead
 from ml.s2s.encoder import Encoder
 from ml.s2s.memory import Memory, Reader
+from ml.s2s.phrases import PhraseReader
 from ml.s2s.sampling import Sampling
 from ml.s2s.score import STRIDES, Score, dwell_of
 from ml.s2s.state import S2SState
@@ -56,6 +57,7 @@ class S2SModel(nn.Module):
             if config.n_plans
             else None
         )
+        self.phrases = PhraseReader(config) if config.phrase_buckets and config.n_plans else None
         self.intent_head = nn.Linear(slots, config.n_intents) if config.n_intents else None
         self.phone_head = nn.Linear(config.decoder_width, config.n_phones)
 
@@ -156,7 +158,11 @@ class S2SModel(nn.Module):
     def summarize(self, codes: Tensor, frames: Tensor) -> Tensor:
         """Summary `[N, S, C]` of whole clips, codes int64 `[N, levels, T]` with `frames` [N] each."""
         vectors, _ = self.encoder(self.books, codes, frames)
-        newest = torch.arange(codes.shape[2], device=codes.device) - frames[:, None]
+        return self.summarize_vectors(vectors, frames)
+
+    def summarize_vectors(self, vectors: Tensor, frames: Tensor) -> Tensor:
+        """The same of what the encoder made of the clips, `[N, T, C]`."""
+        newest = torch.arange(vectors.shape[1], device=vectors.device) - frames[:, None]
         return self.reader(vectors, (newest < 0) & (newest >= -self.config.question_frames))
 
     # -- streaming ---------------------------------------------------------------------------------------

@@ -66,6 +66,16 @@ class Score(nn.Module):
             x = (x + heard) * there[:, :, None]
         return x, there.sum(dim=1)
 
+    def nearest(self, phones: Sequence[int]) -> tuple[int, int]:
+        """The plan whose score, pauses left out, is nearest to `phones`, and their edit distance."""
+        from ml.recogniser.decode import edit_distances  # here, since the recogniser brings its captions along
+
+        table = self.table.cpu().numpy()
+        scores = [[int(p) for p in row if p not in (0, _PAD)] for row in table]
+        distances = edit_distances(list(phones), scores)
+        best = int(distances.argmin())
+        return best, int(distances[best])
+
     def at(self, vectors: Tensor, pointer: Tensor, dwell: Tensor) -> Tensor:
         """What the decoder is told: vectors `[B, L, width]` at pointers int64 `[B, T]` (-1: nothing), where it has
         been for `dwell` frames, to `[B, T, decoder_width]`.

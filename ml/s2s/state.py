@@ -44,8 +44,12 @@ class Row:
     """Place in the score of the coming frame."""
     dwell: int = 0
     """Frames for which the pointer has been there."""
+    path: list[int] = field(default_factory=list)
+    """Likeliest phone classes of the newest question frames, two per frame, as far as `heard` goes."""
     memory: list[tuple[bool, bool]] = field(default_factory=list)
     """Remembered turns, newest first: whether there is a question and an answer side."""
+    plans: list[int] = field(default_factory=list)
+    """Plans of the remembered turns, newest first; -1 where one is not known."""
 
     @property
     def frames(self) -> int:
@@ -113,23 +117,31 @@ class S2SState:
             buffer.index_fill_(0, index, 0.0)
         for row in rows:
             self.rows[row].heard = self.rows[row].pending = 0
+            self.rows[row].path.clear()
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Forget everything about `rows` (all when None), as at the start of a session."""
         rows = range(len(self.rows)) if rows is None else rows
         self.clear(rows)
         for row in rows:
-            self.rows[row].memory.clear()
+            self.forget(row)
 
     # -- memory ------------------------------------------------------------------------------------------
 
-    def push_memory(self, row: int, sides: Tensor, there: tuple[bool, bool]) -> None:
-        """Remember a turn: summaries `[2, S, C]` of question and answer, and which of them there are."""
+    def forget(self, row: int) -> None:
+        """Drop the memory of a row."""
+        self.rows[row].memory.clear()
+        self.rows[row].plans.clear()
+
+    def push_memory(self, row: int, sides: Tensor, there: tuple[bool, bool], plan: int) -> None:
+        """Remember a turn: summaries `[2, S, C]` of question and answer, which of them there are, and the plan."""
         memory = self.memory[row]
         memory.copy_(torch.cat([sides[None].to(memory.dtype), memory[:-1]]))
         turns = self.rows[row].memory
         turns.insert(0, there)
         del turns[self.config.memory_turns :]
+        self.rows[row].plans.insert(0, plan)
+        del self.rows[row].plans[self.config.memory_turns :]
 
     def remembered(self, rows: Sequence[int]) -> Tensor:
         """Which memory vectors of `rows` there are: bool `[n, turns * 2 * S]`, as far as the longest memory goes."""
@@ -141,10 +153,11 @@ class S2SState:
         return there.flatten(1).to(self.device)
 
     def export_memory(self, row: int) -> dict[str, Tensor]:
-        """The memory of a row: `vectors` `[turns, 2, S, C]`, newest first, and `there` bool `[turns, 2]`."""
+        """The memory of a row, newest first: `vectors` `[turns, 2, S, C]`, `there` bool `[turns, 2]`, `plans`."""
         turns = self.rows[row].memory
         there = torch.tensor(turns, dtype=torch.bool).reshape(len(turns), 2)
-        return {"vectors": self.memory[row, : len(turns)].to("cpu", copy=True), "there": there}
+        plans = torch.tensor(self.rows[row].plans, dtype=torch.int64)
+        return {"vectors": self.memory[row, : len(turns)].to("cpu", copy=True), "there": there, "plans": plans}
 
     def import_memory(self, row: int, memory: dict[str, Tensor]) -> None:
         """Take over what `export_memory` of a state of the same weights gave. Raises S2SStateError."""
@@ -155,4 +168,5 @@ class S2SState:
                 f"memory {tuple(vectors.shape)} does not fit {tuple(self.memory.shape[1:])}; rebuild it with recall()"
             )
         self.memory[row, :turns] = vectors.to(self.memory)
+        self.rows[row].plans = [int(plan) for plan in memory["plans"]]
         self.rows[row].memory = [(bool(question), bool(answer)) for question, answer in there.tolist()]

@@ -27,3 +27,9 @@ def model() -> S2SModel:
 def precise() -> S2SModel:
     """The same in fp64: a sum in another order then flips no drawn code."""
     return random_model().double()
+
+
+@pytest.fixture(scope="session")
+def random_phrases() -> S2SModel:
+    """One that chooses its plan from phrases."""
+    return random_model(phrase_buckets=512)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.s2s import Conditions, Past, S2SBatch, S2SModel, S2SState, S2SStateError, Sampling
+from ml.s2s.live import nearest_plan
 
 WILD = Sampling(temperature=(1.0,), top_k=(0,), top_p=(1.0,), plan_temperature=1.0, pace_temperature=1.0, min_frames=3)
 ENDLESS = dataclasses.replace(WILD, min_frames=10_000)
@@ -263,3 +264,39 @@ def test_calls_out_of_order_say_what_to_do(model: S2SModel) -> None:
         model.listen(codes(4, 1) + 1024, state, [0])
     with pytest.raises(S2SStateError, match="speaker weights"):
         model.begin(state, [0], conditions(1, 2), [1])
+
+
+def test_phrases_hear_the_same_path_however_it_comes(random_phrases: S2SModel) -> None:
+    """The belief that the plan is chosen from is that of the offline encoder, also after a beginning taken back."""
+    model, question = random_phrases, codes(15, 8)
+    _, phones = model.encoder(model.books, question, torch.tensor([15]))
+    heard: list[tuple[list[list[int]], list[list[int]]]] = []
+    assert model.phrases is not None
+    hook = model.phrases.register_forward_pre_hook(lambda _module, inputs: heard.append(inputs))
+    try:
+        state = model.streaming_state(1)
+        model.recall(state, 0, [(codes(6, 1)[0], codes(8, 2)[0])])
+        model.listen(question[:, :, :6], state, [0])
+        model.begin(state, [0], conditions(1), [1])
+        state.rewind([0])
+        model.listen(question[:, :, 6:], state, [0])
+        model.begin(state, [0], conditions(1), [1], plans=[5])
+    finally:
+        hook.remove()
+    whole = phones[0].argmax(-1).tolist()
+    assert len(heard[0][0][0]) == 12
+    assert heard[1][0][0] == whole
+    assert heard[1][1] == [[state.rows[0].plans[0]]]
+    assert state.rows[0].plan == 5
+    model.remember(state, [0])
+    assert state.rows[0].plans[0] == 5
+
+
+def test_a_turn_known_by_its_codes_finds_its_plan(model: S2SModel) -> None:
+    table = [[int(p) for p in row if p not in (0, 255)] for row in model.score.table] if model.score else []
+    blank = model.config.n_phones
+    for plan, score in enumerate(table):
+        path = [label for phone in score for label in (phone, phone, blank)]
+        assert nearest_plan(model, path) == plan
+    assert nearest_plan(model, [blank] * 8) == -1
+    assert nearest_plan(model, [48, 47] * 30) == -1
