@@ -141,7 +141,7 @@ class Dialogues:
             turns = [(other.question, self.set.answers[other.answer].answer_id) for other in picked]
         past = tuple(
             (self.cut_question(index, rng, config)[0], self.rendering(said, rng, answer.speaker).codes)
-            for index, said in turns[-min(self.model.memory_turns, config.past_turns) :]
+            for index, said in turns[max(0, len(turns) - min(self.model.memory_turns, config.past_turns)) :]
         )
         plans = tuple(self.plan_of[a] for a in pair.answers if a in self.plan_of)
         intent = self.intent_of.get(pair.intent, IGNORE)
