@@ -23,7 +23,7 @@ def platform_figures(*, urls: Sequence[str], now: datetime | None = None) -> dic
     since = (now or timezone.now()) - timedelta(hours=24)
     turns = Turn.objects.filter(started_at__gte=since)
     newest = turns.filter(response_ms__isnull=False).order_by("-started_at")
-    times = sorted(newest.values_list("response_ms", flat=True)[:NEWEST_ANSWERS])
+    times = sorted(float(ms or 0) for ms in newest.values_list("response_ms", flat=True)[:NEWEST_ANSWERS])
     return {
         "live_sessions": VoiceSession.objects.filter(status=VoiceSession.Status.LIVE).count(),
         "sessions_24h": VoiceSession.objects.filter(created_at__gte=since).count(),
@@ -34,12 +34,12 @@ def platform_figures(*, urls: Sequence[str], now: datetime | None = None) -> dic
     }
 
 
-def _percentile(ordered: Sequence[float | None], percent: int) -> float | None:
+def _percentile(ordered: Sequence[float], percent: int) -> float | None:
     """Nearest rank; None of nothing."""
     if not ordered:
         return None
     rank = max(0, -(-len(ordered) * percent // 100) - 1)
-    return float(ordered[rank] or 0.0)
+    return ordered[rank]
 
 
 async def _servers(urls: Sequence[str]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ class Pages(CursorPagination):
 
     def get_ordering(self, request: Any, queryset: Any, view: Any) -> Any:
         self.ordering = getattr(view, "ordering", ["pk"])
-        chosen = super().get_ordering(request, queryset, view)
+        chosen: Any = super().get_ordering(request, queryset, view)
         fields = [chosen] if isinstance(chosen, str) else list(chosen)
         return fields if fields[-1].lstrip("-") in ("pk", "id") else [*fields, "pk"]
 

@@ -52,7 +52,7 @@ PROBLEM = {
 }
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Tokens in the schema."""
 
     target_class = "apps.accounts.authentication.TokenAuthentication"
@@ -87,7 +87,7 @@ class Schema(AutoSchema):
         schemes = list(super().get_auth())
         return [*schemes, {}] if access is not None and access.public and {} not in schemes else schemes
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]
         words = str(super().get_description() or "")
         access = access_of(self.view, self.method)
         if access is None:

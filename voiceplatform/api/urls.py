@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
@@ -14,7 +16,7 @@ router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 for resources in (apps.speakers.api, apps.voice.api, apps.training.api):
     resources.register(router)
 
-_v1 = [
+_v1: list[Any] = [
     path("", include(router.urls)),
     path("", include(apps.voice.api.urlpatterns)),
     path("schema", SchemaView.as_view(), name="schema"),

@@ -57,8 +57,8 @@ class NoSuchResource(APIView):
     """404 in the API's own words below ``/api/``."""
 
     permission_classes = [AllowAny]
-    authentication_classes: ClassVar[list[Any]] = []
-    throttle_classes: ClassVar[list[Any]] = []
+    authentication_classes = []
+    throttle_classes = []
     access: ClassVar[AccessTable] = {}
 
     def _nothing(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -75,7 +75,7 @@ class SchemaView(SpectacularAPIView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with translation.override("en"):  # as the snapshot: an API has one language
-            return super().get(request, *args, **kwargs)
+            return super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
 @method_decorator(csp_update(DOCS_POLICY), name="dispatch")

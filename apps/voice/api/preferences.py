@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from django.contrib.auth.models import User
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,10 +44,10 @@ class PreferencesView(EtagMixin):
     }
     if_match_required = False
     if_match_actions = ("patch",)
-    filter_backends: ClassVar[list[Any]] = []
+    filter_backends = []
 
     def get_object(self) -> VoicePreference:
-        return preference_of(user=self.request.user)
+        return preference_of(user=cast("User", self.request.user))
 
     def locked_object(self) -> VoicePreference:
         return self.get_object()  # one's own row: nobody else writes it
@@ -54,7 +55,7 @@ class PreferencesView(EtagMixin):
     def store(self, serializer: Any) -> VoicePreference:
         row, wish = serializer.instance, serializer.validated_data
         wanted = {name: wish.get(name, getattr(row, name)) for name in ("speaker", "emotion", "rate")}
-        return preference_save(user=self.request.user, **wanted)
+        return preference_save(user=cast("User", self.request.user), **wanted)
 
     def get(self, request: Request) -> Response:
         return self.retrieve(request)

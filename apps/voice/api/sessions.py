@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_filters import rest_framework as filters
@@ -94,9 +95,9 @@ class NewSessionSerializer(ConfigurationSerializer):
 
 
 class SessionSerializer(serializers.ModelSerializer[VoiceSession]):
-    speaker = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
-    emotion = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
-    owner = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
+    speaker: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    emotion: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    owner: Any = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
 
     class Meta:
         model = VoiceSession
@@ -202,7 +203,9 @@ class SessionViewSet(EtagMixin, mixins.ListModelMixin, ApiViewSet):
         """Begin a conversation. Connect within 30 s and send the ticket in `hello`; else it ends by itself."""
         serializer = NewSessionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        issued = services.session_reserve(user=request.user, **_came_with(request), **serializer.validated_data)
+        issued = services.session_reserve(
+            user=cast("User", request.user), **_came_with(request), **serializer.validated_data
+        )
         data = {**SessionSerializer(issued.session).data, "ticket": _ticket(issued)}
         location = request.build_absolute_uri(f"{request.path}/{issued.session.pk}")
         headers = {"ETag": etag_of(self.etag_data(issued.session)), "Location": location}

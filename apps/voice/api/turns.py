@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
 from django.http import HttpResponseBase
@@ -41,8 +42,8 @@ FLAC = {(200, "audio/flac"): OpenApiTypes.BINARY, (206, "audio/flac"): OpenApiTy
 
 
 class TurnSerializer(serializers.ModelSerializer[Turn]):
-    speaker = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
-    emotion = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    speaker: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    emotion: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
     has_audio = serializers.BooleanField(source="audio", read_only=True)
     has_output = serializers.BooleanField(source="output_audio", read_only=True)
     has_codes = serializers.BooleanField(source="codes", read_only=True)
@@ -148,7 +149,7 @@ class TurnViewSet(mixins.RetrieveModelMixin, mixins.ListModelMixin, ApiViewSet):
         serializer = self.get_serializer(turn, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         wish = {"mark": turn.mark, "mark_note": turn.mark_note, **serializer.validated_data}
-        services.turn_mark(turn_id=turn.pk, mark=wish["mark"], note=wish["mark_note"], user=request.user)
+        services.turn_mark(turn_id=turn.pk, mark=wish["mark"], note=wish["mark_note"], user=cast("User", request.user))
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(responses={204: None})

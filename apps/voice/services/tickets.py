@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.accounts.models import ApiToken
 from apps.voice.errors import ResumeExpired, ServiceError
 from apps.voice.models import SessionTicket, VoiceSession
-from apps.voice.services.configuration import Wishes
+from apps.voice.services.configuration import Dials
 from apps.voice.services.rows import locked_session
 from apps.voice.services.sessions import OpenedSession, session_open, session_revive
 from apps.voice.tokens import new_token, token_hash
@@ -57,7 +57,7 @@ def session_reserve(
     quantizers: int,
     speaker: str | None = None,
     emotion: str | None = None,
-    **dials: Unpack[Wishes],
+    **dials: Unpack[Dials],
 ) -> IssuedTicket:
     """Begin a session whose socket comes within 30 s; without one it ends by itself.
 
@@ -73,7 +73,7 @@ def session_reserve(
         emotion=emotion,
         quantizers=quantizers,
         client=client,
-        **dials,  # type: ignore[misc]
+        **dials,
     )
     session = opened.session
     session.status = Status.SUSPENDED

@@ -12,7 +12,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from apps.speakers.aliases import speaker_slug
-from apps.voice.protocol import SAMPLE_RATE, ErrorCode, KeepAudio, Mode, ProtocolFault, TurnTaking
+from apps.voice.protocol import ErrorCode, KeepAudio, Mode, ProtocolFault, TurnTaking
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 """12 s of float32 or 24 s of PCM16, in base64."""
@@ -56,7 +56,7 @@ class Audio(_Message):
     type: Literal["audio"]
     audio: str
     format: Format = "float32"
-    sample_rate: Literal[16_000] = SAMPLE_RATE
+    sample_rate: Literal[16_000] = 16_000
     end: bool = True
     stream: bool = True
     config: SimpleConfig = SimpleConfig()
