@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 export HOST PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench openapi setup setup-dev setup-test lock clean
+.PHONY: help run test lint format audit bench openapi setup setup-dev setup-test lock clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ format: setup-dev ## let ruff rewrite the Python sources
 
 bench: setup-dev ## measure codec, inference server and live path on this machine
 	@$(PY) -m benchmarks
+
+audit: setup-dev ## look up the pinned versions in the advisory database (needs the network)
+	@$(VENV)/bin/pip-audit --no-deps --disable-pip --progress-spinner off -r requirements/base.txt
 
 openapi: setup-dev ## write docs/openapi.yaml anew (a test compares it with the code)
 	@$(PY) manage.py spectacular --lang en --validate --fail-on-warn --file docs/openapi.yaml

@@ -18,5 +18,6 @@ def reap() -> int:
 
 @shared_task(name="voice.clear_logins")
 def clear_logins() -> None:
-    """Remove expired Django sessions: every guest who opened the page left one."""
+    """Remove expired Django sessions (every guest who opened the page left one) and unused tickets."""
+    services.tickets_clear()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -20,7 +20,14 @@ from apps.voice.services.sessions import (
     session_suspend,
     sessions_reap,
 )
-from apps.voice.services.tickets import IssuedTicket, RedeemedTicket, session_reserve, ticket_issue, ticket_redeem
+from apps.voice.services.tickets import (
+    IssuedTicket,
+    RedeemedTicket,
+    session_reserve,
+    ticket_issue,
+    ticket_redeem,
+    tickets_clear,
+)
 from apps.voice.services.turns import TurnDraft, turn_record
 
 __all__ = [
@@ -47,6 +54,7 @@ __all__ = [
     "sessions_reap",
     "ticket_issue",
     "ticket_redeem",
+    "tickets_clear",
     "turn_mark",
     "turn_record",
     "turns_delete",

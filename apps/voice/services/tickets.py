@@ -127,3 +127,8 @@ def ticket_redeem(*, ticket: str) -> RedeemedTicket:
     if owner is not None and not owner.is_active:
         raise ResumeExpired
     return RedeemedTicket(session_revive(session_id=row.session_id), row.login, row.api_token_id)
+
+
+def tickets_clear(*, now: datetime | None = None) -> int:
+    """Remove tickets that nobody came with in time. Returns how many."""
+    return SessionTicket.objects.filter(expires_at__lte=now or timezone.now()).delete()[0]
