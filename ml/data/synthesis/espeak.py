@@ -56,6 +56,11 @@ class Espeak:
         self._lock = threading.Lock()
         atexit.register(self.close)
 
+    @property
+    def process_id(self) -> int:
+        """Of the program that speaks."""
+        return self._process.pid
+
     def close(self) -> None:
         """End the program; a child after fork leaves the parent's alone."""
         if self._pid != os.getpid():

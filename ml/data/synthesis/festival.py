@@ -1,7 +1,7 @@
 """The recorded Telugu diphone voice of Festival, driven as a waveform engine: phones, durations and F0 in, audio out.
 
 Festival's own text front end is not used: it knows neither all of Unicode nor numbers, and its durations are flat. One
-`festival --pipe` process lives as long as the engine and answers about 300 times faster than real time.
+`festival --pipe` process serves the engine.
 """
 
 from __future__ import annotations
@@ -150,6 +150,11 @@ class Festival:
         with contextlib.suppress(OSError):
             assert self._process.stdout is not None
             self._process.stdout.close()
+
+    @property
+    def process_id(self) -> int:
+        """Of the program that speaks."""
+        return self._process.pid
 
     def close(self) -> None:
         """End the process; a child after fork leaves the parent's alone."""

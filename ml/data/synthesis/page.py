@@ -82,10 +82,11 @@ def render_page(report: Report, command: str, folder: str) -> str:
         "| question | answer |",
         "|---|---|",
         f"| which of the four voices is it (any emotion) | {_percent(report.speaker_accuracy)} right |",
+        *_embedding_row(report),
         f"| which of the nine emotions is it | {_percent(report.emotion_accuracy)} right |",
         *(f"| … said by {voice} | {_percent(share)} |" for voice, share in report.emotion_accuracy_by_voice.items()),
         "",
-        "Both are linear (multinomial logistic regression): voices by mean and deviation of 16 MFCC and the pitch, "
+        "All are linear (multinomial logistic regression): voices by mean and deviation of 16 MFCC and the pitch, "
         "emotions by those and 28 numbers on pitch, energy, rhythm and tilt, each against the same voice's neutral "
         "mean (`ml/data/synthesis/features.py`). They hear samples only.",
         "",
@@ -141,12 +142,19 @@ def render_page(report: Report, command: str, folder: str) -> str:
         "",
         "## Speed",
         "",
-        "| what | seconds of audio a second, one process |",
+        "| what | seconds of audio per second of processor time, engines included |",
         "|---|---|",
         *(f"| {name} | {value:.0f} |" for name, value in report.speed.items()),
         "",
     ]
     return "\n".join(lines)
+
+
+def _embedding_row(report: Report) -> list[str]:
+    if report.embedding_accuracy != report.embedding_accuracy:  # nan: not asked for
+        return []
+    told = _percent(report.embedding_accuracy)
+    return [f"| the same by Resemblyzer's embedding (GE2E, taught on people), on some of the clips | {told} right |"]
 
 
 def _controls(report: Report) -> list[str]:
