@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 CLIPS = 20
+WORDS = "నమస్కారం వాతావరణం పుస్తకాలు ప్రయాణం కుటుంబం సంగీతం విద్యార్థి వంటగది మామిడిపండు సముద్రతీరం".split()
 PATIENCE_MS = 120_000
 SETTINGS = {
     "steps": "100000",
@@ -64,10 +65,11 @@ def press(page: Page, action: str) -> None:
     page.locator(f'[data-action="{action}"]').first.click()
 
 
-def spoken(path: Path, pitch: int) -> Path:
-    """A Telugu sentence by espeak-ng, which an ingest takes for speech."""
-    words = "నమస్కారం, మీరు ఎలా ఉన్నారు?"
-    subprocess.run(["espeak-ng", "-v", "te", "-p", str(pitch), "-w", str(path), words], check=True)
+def spoken(path: Path, number: int) -> Path:
+    """A Telugu sentence by espeak-ng: speech to an ingest, and no two alike (it leaves out what it has)."""
+    words = f"{WORDS[number % 10]} {WORDS[(3 * number + number // 10 + 1) % 10]}, {WORDS[(7 * number + 5) % 10]}."
+    pitch, speed = 20 + 3 * number, 110 + 6 * (number % 10)
+    subprocess.run(["espeak-ng", "-v", "te", "-p", str(pitch), "-s", str(speed), "-w", str(path), words], check=True)
     return path
 
 
@@ -77,7 +79,7 @@ def upload(page: Page, stack: Stack, folder: Path) -> None:
     page.fill("[name=name]", "Twenty sentences")
     page.fill("[name=licence]", "CC0")
     page.locator(".card form .button.primary").click()
-    clips = [spoken(folder / f"clip-{n:02d}.wav", pitch=20 + 3 * n) for n in range(CLIPS)]
+    clips = [spoken(folder / f"clip-{n:02d}.wav", n) for n in range(CLIPS)]
     with page.expect_navigation():  # the page loads itself anew once all are sent
         page.set_input_files("#files", clips)
     expect(page.locator("#live")).to_contain_text(f"{CLIPS}")
