@@ -34,7 +34,7 @@ class AdminPages:
         self.page.on("pageerror", lambda error: self.complaints.append(f"{self.page.url}: {error}"))
         self.page.on("console", self._console)
         self.page.on("response", self._response)
-        self.page.goto("admin/login/")
+        self.page.goto("admin/")
         self.page.fill("#id_username", "operator")
         self.page.fill("#id_password", stack.operator_password)
         self.page.click("button[type=submit]")
@@ -88,7 +88,7 @@ def test_no_page_offends_the_policy_or_misses_a_file(admin: AdminPages, said: tu
         *["speakers/speaker/add/", "speakers/voiceblend/add/", "accounts/apitoken/add/", "auth/user/add/"],
         *[
             f"voice/voicesession/{session}/change/",
-            f"voice/voicesession/{session}/timeline",
+            f"voice/voicesession/{session}/timeline/",
             f"voice/turn/{turn}/change/",
         ],
         *[
@@ -149,7 +149,7 @@ def test_a_recording_shows_its_waveform_and_seeks(admin: AdminPages, said: tuple
 
 
 def test_both_sides_play_on_one_clock(admin: AdminPages, said: tuple[UUID, UUID]) -> None:
-    page = admin.open(f"voice/voicesession/{said[0]}/timeline")
+    page = admin.open(f"voice/voicesession/{said[0]}/timeline/")
     expect(page.locator(".lane-heard .stretch")).to_have_count(1)
     expect(page.locator(".lane-answer .stretch path")).to_have_attribute("d", re.compile("^M"))
     page.locator("[data-play]").click()

@@ -1,4 +1,4 @@
-"""Pictures of the talk page for README and docs: ``python -m tests.support.screenshots``.
+"""Pictures of the talk page and of the admin for README and docs: ``python -m tests.support.screenshots``.
 
 Starts the product on embedded defaults in a temporary folder, with synthetic Telugu (espeak-ng) as the microphone, and
 writes ``docs/screenshots/*.png``. What the pictures show was measured while they were taken.
@@ -7,6 +7,7 @@ writes ``docs/screenshots/*.png``. What the pictures show was measured while the
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +65,37 @@ def live_pictures(running: Browser, url: str) -> None:
         talk.close()
 
 
+def admin_pictures(running: Browser, url: str, password: str) -> None:
+    """What an operator sees of the conversations that were held for the pictures before."""
+    looks: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
+        ("admin", {"viewport": DESKTOP}, ("home", "turns", "timeline")),
+        ("admin-dark", {"viewport": DESKTOP, "color_scheme": "dark"}, ("speaker", "sessions")),
+        ("admin-phone", {"viewport": PHONE, "device_scale_factor": 2}, ("home",)),
+    ]
+    pages = {
+        "home": "admin/",
+        "turns": "admin/voice/turn/",
+        "sessions": "admin/voice/voicesession/",
+        "speaker": "admin/speakers/speaker/1/change/",
+    }
+    for prefix, context, names in looks:
+        talk = TalkPage(running, url, **context)
+        talk.page.goto(f"{url}admin/")
+        talk.page.fill("#id_username", "operator")
+        talk.page.fill("#id_password", password)
+        talk.page.click("button[type=submit]")
+        for name in names:
+            if name == "timeline":
+                talk.page.goto(f"{url}{pages['sessions']}")
+                talk.page.locator("#result_list tbody .field-who a").first.click()
+                talk.page.locator('a[href$="/timeline/"]').first.click()
+            else:
+                talk.page.goto(f"{url}{pages[name]}")
+            talk.page.wait_for_load_state("networkidle")
+            picture(talk, f"{prefix}-{name}")
+        talk.close()
+
+
 def other_pictures(running: Browser, url: str) -> None:
     talk = TalkPage(running, url, viewport=DESKTOP).open()
     talk.page.keyboard.press("Space")
@@ -90,6 +122,9 @@ def main() -> None:
             wav = browser.write_microphone(folder / "mic.wav", [browser.synthetic_speech(folder / "te.wav")])
             with browser.chromium(executable, *browser.with_microphone(wav)) as running:
                 live_pictures(running, url)
+                found = re.search(r"password: (\S+)", output.read_text())
+                assert found is not None, "the launcher prints the operator's password at its first start"
+                admin_pictures(running, url, found[1])
             with browser.chromium(executable, *browser.FAKE_DEVICE) as running:
                 other_pictures(running, url)
         finally:
