@@ -62,7 +62,7 @@ class ReferenceModel(nn.Module):
             x = layer(x)
         found = []
         for layer in self.decoder:
-            k, v = layer.memory(x).chunk(2, dim=-1)  # type: ignore[union-attr,operator]
+            k, v = layer.memory(x).chunk(2, dim=-1)  # type: ignore[operator]
             found.append((_heads(k), _heads(v)))
         return found
 
