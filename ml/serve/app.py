@@ -36,6 +36,8 @@ class ServeOptions:
 
     listen: list[wire.Address]
     weights: Path
+    promoted: Path | None = None
+    """Folder that is looked into before ``weights``: what an operator promoted."""
     preset: str = "hifi"
     s2s_preset: str = "cpu"
     tiny_talk: bool = False
@@ -71,7 +73,7 @@ def choose_device(name: str) -> torch.device:
 
 def load_shelf(options: ServeOptions, device: torch.device) -> Shelf:
     """The models that there are. Raises CheckpointError, StartError."""
-    shelf = Shelf(options.weights, device, options.engine.capacity)
+    shelf = Shelf(options.weights, device, options.engine.capacity, options.promoted)
     try:
         shelf.start(options.preset, options.s2s_preset, tiny_talk=options.tiny_talk)
     except ShelfError as error:

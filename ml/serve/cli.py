@@ -28,6 +28,9 @@ def serve(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Folder with codec-PRESET.safetensors and its card.")
     ] = None,
+    promoted: Annotated[
+        Path | None, typer.Option("--promoted", help="Folder looked into before --weights: what an operator promoted.")
+    ] = None,
     preset: Annotated[str, typer.Option("--preset", help="Codec preset to serve.")] = "hifi",
     s2s: Annotated[str, typer.Option("--s2s", help="Preset of the speech-to-speech model for mode talk.")] = "cpu",
     tiny_talk: Annotated[
@@ -77,6 +80,7 @@ def serve(
         options = ServeOptions(
             listen=[wire.parse_address(text) for text in listen],
             weights=weights or WEIGHTS_DIR,
+            promoted=promoted,
             preset=preset,
             s2s_preset=s2s,
             tiny_talk=tiny_talk,

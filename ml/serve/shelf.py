@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,9 @@ class Loaded:
 class Shelf:
     """Codecs and the S2S model on one device. ``load`` only adds; who serves with what is the engine's business."""
 
-    def __init__(self, weights: Path, device: torch.device, capacity: int) -> None:
+    def __init__(self, weights: Path, device: torch.device, capacity: int, promoted: Path | None = None) -> None:
         self.weights = weights
+        self._promoted = promoted
         self._device = device
         self._capacity = capacity
         self.hifi: Loaded | None = None
@@ -65,13 +67,13 @@ class Shelf:
 
     def start(self, preset: str, s2s_preset: str, *, tiny_talk: bool = False) -> None:
         """The codec of mode reconstruct, and what talk needs, if it is there. Raises CheckpointError, ShelfError."""
-        self.hifi = self._codec(self.weights / f"codec-{preset}.safetensors", preset)
+        self.hifi = self._first(f"codec-{preset}.safetensors", preset, self._codec)
         if tiny_talk:
             self.dialogue, self.s2s = tiny_models(self._device)
             return
         try:
-            self.dialogue = self._codec(self.weights / f"codec-{TALK_CODEC}.safetensors", TALK_CODEC)
-            self.s2s = self._s2s(self.weights / f"s2s-{s2s_preset}.safetensors", s2s_preset)
+            self.dialogue = self._first(f"codec-{TALK_CODEC}.safetensors", TALK_CODEC, self._codec)
+            self.s2s = self._first(f"s2s-{s2s_preset}.safetensors", s2s_preset, self._s2s)
             self._check_pair(self.dialogue, self.s2s)
         except (CheckpointError, ShelfError) as error:
             self.dialogue = self.s2s = None
@@ -142,6 +144,15 @@ class Shelf:
         return "talk", talker
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _first(self, name: str, preset: str, load: Callable[[Path, str], Loaded]) -> Loaded:
+        """What was promoted here, else what was shipped; damaged promoted weights do not keep anyone silent."""
+        if self._promoted is not None and (self._promoted / name).exists():
+            try:
+                return load(self._promoted / name, preset)
+            except (CheckpointError, ShelfError, OSError) as error:
+                log.error("promoted weights are not used: %s", error)
+        return load(self.weights / name, preset)
 
     def _codec(self, path: Path, preset: str) -> Loaded:
         codec = load_codec(path, self._device)

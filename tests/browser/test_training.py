@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 CLIPS = 20
-WORDS = "నమస్కారం వాతావరణం పుస్తకాలు ప్రయాణం కుటుంబం సంగీతం విద్యార్థి వంటగది మామిడిపండు సముద్రతీరం".split()
+WORDS = ["నమస్కారం", "వాతావరణం", "పుస్తకాలు", "ప్రయాణం", "కుటుంబం", "సంగీతం", "విద్యార్థి", "వంటగది", "మామిడిపండు", "సముద్రతీరం"]
 PATIENCE_MS = 120_000
 SETTINGS = {
     "steps": "100000",

@@ -52,6 +52,7 @@ def make_plan(env: Env) -> LaunchPlan:
         "inference server",
         *("ml", "serve", "--listen", inference_url, "--preset", PRESET, "--slots", str(env.slots)),
         *("--weights", str(env.weights_dir), "--device", env.device),
+        *("--promoted", str(env.var_dir / "models" / "production")),
         ready=lambda: probes.inference_stats(inference_url) is not None,
         grace_s=8.0,
         relied_upon=True,
