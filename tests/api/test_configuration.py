@@ -15,7 +15,8 @@ from rest_framework.test import APIClient
 from apps.accounts.models import IdempotentAnswer
 from apps.accounts.services import answers_clear
 from apps.speakers.models import Speaker, VoiceBlend
-from tests.support.factories import make_emotion, make_speaker
+from apps.voice.models import VoiceSession
+from tests.support.factories import make_emotion, make_speaker, open_session
 
 pytestmark = pytest.mark.django_db
 
@@ -225,3 +226,28 @@ def test_every_error_is_a_problem_that_says_what_to_do(
     assert (problem["code"], problem["status"], problem["type"]) == (code, status, f"urn:problem:{code}")
     assert problem["detail"]
     assert problem["hint"]
+
+
+# --- live conversations --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "slug"), [("speakers", "priya"), ("emotions", "happy")])
+def test_a_change_is_told_to_those_who_talk_with_it(
+    person: Callable[..., User],
+    program_of: Callable[..., APIClient],
+    django_capture_on_commit_callbacks: Any,
+    kind: str,
+    slug: str,
+) -> None:
+    make_speaker("priya", order=1)
+    make_speaker("ravi", gender="male", order=2)
+    make_emotion("happy", order=1)
+    make_emotion("calm", order=2)
+    concerned, other = open_session(), open_session(speaker="ravi", emotion="calm")
+    model = kind.removesuffix("s")
+    client = program_of(person("operator", f"speakers.view_{model}", f"speakers.change_{model}"))
+    with django_capture_on_commit_callbacks(execute=True):
+        changed = client.patch(f"/api/v1/{kind}/{slug}", {"pitch_semitones": 3}, headers={"if-match": "*"})
+    assert changed.status_code == 200
+    assert VoiceSession.objects.get(pk=concerned.session.pk).event_seq == concerned.session.event_seq + 1
+    assert VoiceSession.objects.get(pk=other.session.pk).event_seq == other.session.event_seq
