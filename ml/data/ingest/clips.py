@@ -157,9 +157,9 @@ def levels(audio: Samples) -> tuple[float, float]:
     An estimate without a reference: loud frames are taken for speech, the quietest for noise alone.
     """
     power = _frames(audio)
-    loud = power[power > power.max() * 1e-3] if power.max() > 0 else power
-    speech = float(loud.mean())
     noise = float(np.quantile(power, 0.1))
+    loud = power[power > max(power.max() * 1e-3, 4.0 * noise)]
+    speech = float((loud if len(loud) else power).mean())
     level = 10 * np.log10(max(speech, 1e-12))
     snr = 10 * np.log10(max(speech - noise, 1e-12) / max(noise, 1e-12))
     return float(level), float(min(snr, _SNR_CEILING))
