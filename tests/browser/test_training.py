@@ -33,6 +33,7 @@ SETTINGS = {
 @pytest.fixture
 def desk(chromium: Browser, stack: Stack) -> Iterator[TalkPage]:
     """The operator, logged in, on the training pages."""
+    expect.set_options(timeout=PATIENCE_MS)
     seen = TalkPage(chromium, f"{stack.url}training/")
     seen.context.set_default_timeout(PATIENCE_MS)
     seen.page.goto(seen.url)
@@ -42,6 +43,7 @@ def desk(chromium: Browser, stack: Stack) -> Iterator[TalkPage]:
     seen.page.wait_for_url(re.compile(r"/training/$"))
     yield seen
     seen.close()
+    expect.set_options(timeout=5_000)
 
 
 def chip(page: Page, state: str) -> None:
@@ -86,7 +88,7 @@ def upload(page: Page, stack: Stack, folder: Path) -> None:
     press(page, "ingest")
     expect(page.locator('#live [data-status="ready"]')).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator(".clips [data-player]").nth(9)).to_be_visible()
-    expect(page.locator("svg.bars rect").first).to_be_visible()
+    expect(page.locator("svg.bars").first).to_be_visible()
 
 
 def start(page: Page) -> None:
