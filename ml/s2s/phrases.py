@@ -55,7 +55,7 @@ class PhraseReader(nn.Module):
         width = config.phrase_width
         self.buckets, self.n_plans, self.blank = config.phrase_buckets, config.n_plans, config.n_phones
         self.register_buffer("rarity", torch.ones(self.buckets))
-        self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum")
+        self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum", sparse=True)
         self.before = nn.Embedding((config.n_plans + 1) * BEFORE, width)
         self.mix = nn.Linear((1 + BEFORE) * width, 4 * width)
         self.norm = nn.LayerNorm(4 * width)

@@ -1,0 +1,52 @@
+"""`python -m ml train choice`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def choice(
+    pairs: Annotated[Path, typer.Option(help="Folder of pairs with codes.")],
+    weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens.")],
+    out: Annotated[Path, typer.Option(help="Where the weights with the fitted choice are written; may be the same.")],
+    codec: Annotated[str, typer.Option(help="Codec preset whose codes are used, or its weights file.")] = "dialogue",
+    buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 32_768,
+    heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 6_000,
+    epochs: Annotated[int, typer.Option(help="Passes over the training pairs.")] = 5,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+) -> None:
+    """Fit the choice of answers on what a trained encoder hears; a minute or two on one core."""
+    from rich.progress import track
+
+    from ml.cli.train_run import device_of
+    from ml.codec.checkpoint import WEIGHTS_DIR, load_codec, read_card
+    from ml.data.pairs import PairSet, codes_key
+    from ml.s2s.checkpoint import export_s2s, load_s2s
+    from ml.s2s.model import S2SModel
+    from ml.s2s.train.choice import ChoiceConfig, fit_choice
+    from ml.s2s.train.data import Dialogues
+
+    device_of("cpu", threads)
+    voice = load_codec(Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors")
+    card = read_card(weights)
+    trained = load_s2s(weights)
+    model = S2SModel(dataclasses.replace(trained.config, phrase_buckets=buckets))
+    known = {k: v for k, v in trained.state_dict().items() if not k.startswith("phrases.")}
+    model.load_state_dict(known, strict=False)
+    model.codec_sha256, model.codebooks_sha256 = trained.codec_sha256, trained.codebooks_sha256
+    dialogues = Dialogues(PairSet.load(pairs, codes_key(voice)), model.config, card["plans"])
+
+    def progress(items: Iterable[Any], title: str) -> Iterable[Any]:
+        return track(list(items), description=title)
+
+    config = ChoiceConfig(heard=heard, epochs=epochs)
+    figures = fit_choice(model, dialogues, config, progress)
+    metrics = {**card.get("metrics", {}), "choice": figures}
+    export_s2s(model.eval(), out, {**card, "choice": dataclasses.asdict(config), "metrics": metrics})
+    typer.echo(json.dumps(figures))
