@@ -21,6 +21,19 @@ def _root() -> None:
 app.command("serve")(bench_serve)
 
 
+@app.command("turn-taking")
+def turn_taking(
+    turns: Annotated[int, typer.Option(min=1, help="Questions of the test set.")] = 120,
+    overlaps: Annotated[int, typer.Option(min=6, help="Answers with something over them.")] = 120,
+    seed: Annotated[int, typer.Option(help="Of the test set.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")] = False,
+) -> None:
+    """False and late end-points, missed and false barge-ins, on synthetic dialogues in virtual time."""
+    from ml.evaluate.turn_taking import measure
+
+    typer.echo(json.dumps(measure(turns, overlaps, seed), indent=None if as_json else 1))
+
+
 @app.command()
 def codec(
     preset: Annotated[

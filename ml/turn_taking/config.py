@@ -21,6 +21,8 @@ class TurnTakingConfig:
     """Probability of speech at or above which a frame is speech while there is silence."""
     stop_threshold: float = 0.35
     """Probability below which a frame is silence while there is speech."""
+    silence_db: float = 6.0
+    """A frame less than this above the background is silence, whatever its probability: that lags by 0.1 s."""
     min_speech_ms: int = 100
     """Speech that lasts so long opens a turn; shorter bursts are clicks."""
     min_turn_ms: int = 160
@@ -33,9 +35,9 @@ class TurnTakingConfig:
     # -- the end of a turn
     speculate_ms: int = 120
     """Silence after which the answer is begun, unheard. Earlier costs computing for pauses inside words."""
-    endpoint_min_ms: int = 280
+    endpoint_min_ms: int = 200
     """Silence that ends a turn which sounds finished."""
-    endpoint_max_ms: int = 900
+    endpoint_max_ms: int = 700
     """Silence that ends a turn which sounds unfinished."""
     resume_ms: int = 60
     """Speech after a short silence that means the person goes on."""
@@ -45,7 +47,7 @@ class TurnTakingConfig:
     # -- speaking over the answer
     barge_in_ms: int = 420
     """Speech over the answer that stops it. Shorter ones are backchannels."""
-    barge_in_db: float = 9.0
+    barge_in_db: float = 12.0
     """How far above the background such speech has to be."""
     early_ms: int = 3_000
     """For so long after the first answer begins a barge-in has to last longer: the browser's echo canceller learns."""
@@ -55,7 +57,7 @@ class TurnTakingConfig:
     continue_ms: int = 700
     """Who goes on so soon after an end-point was never finished: less speech stops the answer then."""
     continued_barge_in_ms: int = 200
-    echo_threshold: float = 0.45
+    echo_threshold: float = 0.38
     """Likeness with what was played from which the microphone hears the loudspeaker, not the person."""
     false_interruption_ms: int = 520
     """An interruption with less speech than this in all was none: the answer goes on where it stopped."""
@@ -74,7 +76,7 @@ class TurnTakingConfig:
     @classmethod
     def for_mode(cls, mode: Mode, endpoint_min_ms: int | None = None, endpoint_max_ms: int | None = None) -> Self:
         """The defaults of a mode, with bounds of one's own where given (the other bound gives way)."""
-        low, high = (480, 1_200) if mode == "turn" else (280, 900)
+        low, high = (480, 1_200) if mode == "turn" else (200, 700)
         if endpoint_min_ms is not None:
             low, high = endpoint_min_ms, max(high, endpoint_min_ms)
         if endpoint_max_ms is not None:

@@ -113,7 +113,7 @@ class TurnDirector:
         else:
             self._floor_db += _FLOOR_RISE_DB
         threshold = self.config.stop_threshold if self._voiced else self.config.start_threshold
-        self._voiced = o.probability >= threshold
+        self._voiced = o.probability >= threshold and o.level_db >= self._floor_db + self.config.silence_db
         if self._turn is not None:
             return self._in_turn(self._turn, o)
         if self.phase == "answer":

@@ -1,8 +1,8 @@
 """Does the microphone hear the loudspeaker? Likeness of what came in with what was played lately.
 
-Measured by cross-correlation over every delay within the window (network, the browser's buffer and the room decide it,
-and nobody tells it). Both sides are whitened first: two voices of the same pitch are alike for many delays, the very
-same sound is alike for one.
+Measured by normalised cross-correlation over every delay within the window: network, the browser's buffer and the room
+decide it, and nobody tells it. (Whitened spectra, as for finding the delay itself, tell the two cases apart less well:
+the room's tail spoils the phases.)
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 _DECIMATE = 2
-_WHITEN = 0.7
-"""Power to which magnitudes are divided out: 1 keeps phase only and drowns in noise, 0 is plain correlation."""
 
 
 class EchoGuard:
@@ -46,16 +44,11 @@ class EchoGuard:
         mic_power = float(np.dot(mic, mic))
         if mic_power < 1e-7 or float(np.dot(out, out)) < 1e-7:
             return 0.0
-        spectrum_out, spectrum_mic = np.fft.rfft(out, self._size), np.fft.rfft(mic, self._size)
-        weight = (np.abs(spectrum_mic) + 1e-4) ** -_WHITEN
-        # The same weight on both sides keeps this a correlation coefficient of two filtered signals.
-        filtered_mic = np.fft.irfft(spectrum_mic * weight, self._size)
-        filtered_out = np.fft.irfft(spectrum_out * weight, self._size)
-        cross = np.fft.irfft(np.fft.rfft(filtered_out) * np.conj(np.fft.rfft(filtered_mic)), self._size)
+        cross = np.fft.irfft(np.fft.rfft(out, self._size) * np.conj(np.fft.rfft(mic, self._size)), self._size)
         lags = len(out) - len(mic) + 1
-        energy = np.concatenate([[0.0], np.cumsum(filtered_out**2)])
-        local = energy[len(mic) : len(mic) + lags] - energy[:lags]
-        norm = np.sqrt(np.maximum(local, 1e-9) * max(float(np.dot(filtered_mic, filtered_mic)), 1e-9))
+        energy = np.concatenate([[0.0], np.cumsum(np.square(out, dtype=np.float64))])
+        local = energy[len(mic) :] - energy[:lags]
+        norm = np.sqrt(np.maximum(local, 1e-6) * mic_power)
         return float(min(1.0, np.max(np.abs(cross[:lags]) / norm)))
 
 

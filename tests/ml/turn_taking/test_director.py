@@ -66,7 +66,7 @@ def test_a_finished_phrase_is_answered_after_the_short_wait() -> None:
     (endpoint,) = stage.of(Endpoint)
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.speech_start_ms, endpoint.speech_end_ms) == (400, 1400)
-    assert endpoint.decided_ms - endpoint.speech_end_ms == 280
+    assert endpoint.decided_ms - endpoint.speech_end_ms == 200
     (opened,) = stage.of(OpenTurn)
     assert opened == OpenTurn(80)
     assert stage.director.phase == "answer"
@@ -75,7 +75,7 @@ def test_a_finished_phrase_is_answered_after_the_short_wait() -> None:
 def test_an_unfinished_phrase_is_given_time() -> None:
     stage = Stage(finished=lambda: 0.0)
     stage.say(1000)
-    stage.play(silent=880)
+    stage.play(silent=680)
     assert not stage.of(Endpoint)
     stage.play(silent=40)
     assert len(stage.of(Endpoint)) == 1
@@ -84,11 +84,11 @@ def test_an_unfinished_phrase_is_given_time() -> None:
 def test_who_goes_on_withdraws_what_was_begun_and_gets_more_time_at_the_next_pause() -> None:
     stage = Stage(finished=lambda: 0.9)
     stage.say(600)
-    stage.play(silent=200)
+    stage.play(silent=160)
     first = stage.of(Speculate)[0]
     stage.say(400)
     assert len(stage.of(Withdraw)) == 1
-    stage.play(silent=200)
+    stage.play(silent=160)
     second = stage.of(Speculate)[1]
     assert isinstance(first, Speculate)
     assert isinstance(second, Speculate)
@@ -99,7 +99,7 @@ def test_who_goes_on_withdraws_what_was_begun_and_gets_more_time_at_the_next_pau
 def test_a_click_in_the_pause_withdraws_nothing() -> None:
     stage = Stage()
     stage.say(600)
-    stage.play(silent=160)
+    stage.play(silent=140)
     stage.say(40)
     stage.play(silent=200)
     assert not stage.of(Withdraw)
@@ -134,11 +134,11 @@ def test_turn_mode_waits_longer_than_stream_mode() -> None:
         (endpoint,) = stage.of(Endpoint)
         assert isinstance(endpoint, Endpoint)
         waits.append(endpoint.decided_ms - endpoint.speech_end_ms)
-    assert waits == [280, 480]
+    assert waits == [200, 480]
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "expected"), [(None, 200, (200, 200)), (1000, None, (1000, 1000)), (150, 700, (150, 700))]
+    ("low", "high", "expected"), [(None, 180, (180, 180)), (1000, None, (1000, 1000)), (150, 700, (150, 700))]
 )
 def test_bounds_of_ones_own_always_fit_together(low: int | None, high: int | None, expected: tuple[int, int]) -> None:
     config = TurnTakingConfig.for_mode("stream", low, high)
