@@ -13,7 +13,7 @@ from torch import Tensor
 class Sampling:
     """Options of generation. A sequence gives one value per level; levels beyond its end take its last value."""
 
-    temperature: tuple[float, ...] = (0.7, 0.7, 0.7, 0.6)
+    temperature: tuple[float, ...] = (0.4, 0.4, 0.4, 0.3)
     """0 takes the likeliest code."""
     top_k: tuple[int, ...] = (50, 50, 50, 30)
     """Codes drawn from at most; 0 for all."""
