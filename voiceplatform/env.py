@@ -15,6 +15,8 @@ variable                         default                                   meani
 ``VOICE_RESUME_SECONDS``         60                                        how long a dropped session can be resumed
 ``VOICE_LEASE_SECONDS``          15                                        without renewal a live session is lost
 ``VOICE_MAX_AHEAD_MS``           400                                       audio sent ahead of what was played
+``VOICE_RETENTION_DAYS``         0: for ever                               recordings and turns older than that are deleted
+``VOICE_METRICS_TOKEN``          none: for the staff only                  ``Authorization: Bearer`` for ``/metrics``
 ``VOICE_SLOTS``                  8                                         live sessions of one inference server
 ``VOICE_WEIGHTS_DIR``            ``ml/weights``                            shipped weights and their cards
 ``VOICE_QUEUES``                 io,cpu                                    queues that have a worker
@@ -74,6 +76,8 @@ class Env:
     resume_seconds: int
     lease_seconds: int
     max_ahead_ms: int
+    retention_days: int
+    metrics_token: str
     slots: int
     weights_dir: Path
     queues: tuple[str, ...]
@@ -108,6 +112,8 @@ def read_env(environ: Mapping[str, str] | None = None) -> Env:
         resume_seconds=read.integer("VOICE_RESUME_SECONDS", 60, 1, 3600),
         lease_seconds=read.integer("VOICE_LEASE_SECONDS", 15, 1, 600),
         max_ahead_ms=read.integer("VOICE_MAX_AHEAD_MS", 400, 40, 10_000),
+        retention_days=read.integer("VOICE_RETENTION_DAYS", 0, 0, 36_500),
+        metrics_token=read.text("VOICE_METRICS_TOKEN") or "",
         slots=read.integer("VOICE_SLOTS", 8, 1, 1024),
         weights_dir=read.path("VOICE_WEIGHTS_DIR", "ml/weights"),
         queues=read.choices("VOICE_QUEUES", ("io", "cpu"), QUEUES),

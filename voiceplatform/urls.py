@@ -8,6 +8,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from apps.voice.metrics import metrics
 from voiceplatform import health
 
 admin.site.site_title = admin.site.site_header = "Telugu Voice"
@@ -19,6 +20,7 @@ urlpatterns = [
     path("", include("apps.training.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("accounts/", include("apps.accounts.urls")),

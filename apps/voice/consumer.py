@@ -14,6 +14,7 @@ from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
 
+from apps.voice import metrics
 from apps.voice.greeting import person_of
 from apps.voice.live_session import LiveSession
 from apps.voice.protocol import ServerEvent
@@ -67,10 +68,12 @@ class VoiceConsumer:
         peer = SocketPeer(send)
         session = LiveSession(peer, await person_of(scope))
         ears = asyncio.create_task(_hear(receive, peer, session))
+        metrics.count("sockets")
         try:
             await session.run()
             await asyncio.wait({ears}, timeout=CLOSE_WAIT_S)
         finally:
+            metrics.count("sockets", -1)
             ears.cancel()
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
+from channels.db import database_sync_to_async
+
 from apps.voice.protocol import ErrorCode, ErrorEvent, ProtocolFault
+from apps.voice.services import OpenedSession, session_end, session_suspend
+
+logger = logging.getLogger(__name__)
 
 STORE_GRACE_S = 1.5
 """How long the close waits for the last turns and the row; where that takes longer it goes on after the close."""
@@ -57,3 +63,17 @@ def too_slow() -> ProtocolFault:
     """The client does not play what it is sent."""
     hint = "reconnect with the resume token once audio plays again"
     return ProtocolFault(ErrorCode.TOO_SLOW, "audio was sent, but no progress was reported", hint)
+
+
+async def write_row(opened: OpenedSession, ending: Ending, generation: int | None) -> None:
+    """The row: ended by its client, or waiting for its token. Where this fails the lease runs out by itself."""
+    session_id, holder = opened.session.pk, opened.resume_token
+    try:
+        if ending.kind == "end":
+            await database_sync_to_async(session_end)(session_id=session_id, reason="client", holder=holder)
+        else:
+            await database_sync_to_async(session_suspend)(
+                session_id=session_id, holder=holder, generation=generation, fault=ending.code
+            )
+    except Exception:
+        logger.exception("session %s: its end could not be written", session_id)

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from apps.voice import metrics
 from apps.voice.credit import CreditWindow
 from apps.voice.inference_client import AudioDown, InferenceLink, InferenceLost
 from apps.voice.mailbox import DropOldest
@@ -98,6 +99,7 @@ class Flow(ABC):
         """A microphone frame. The client's own numbers and clock end here: the server hears a contiguous count."""
         index = self._accepted
         self._accepted += 1
+        metrics.count("audio_up_frames_total")
         self._heard(index, pcm)
         if (dropped := self._up.put(Up(index, self.generation, pcm))) is not None:
             self._never_asked(dropped)
@@ -228,6 +230,7 @@ class Flow(ABC):
         at_ms = self._credit.sent_ms
         header = AudioFrame(FrameKind.AUDIO_DOWN, self.down_seq, at_ms, frame.generation, frame.pcm)
         self.down_seq += 1
+        metrics.count("audio_down_frames_total")
         self._credit.sent(duration_ms, now)
         await self._send_audio(pack_audio(header))
         server_ms = (time.monotonic() - frame.came_at) * 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from channels.db import database_sync_to_async
 from django.conf import settings
 
+from apps.voice import recollection
 from apps.voice.flow import Flow, Say, SendAudio
 from apps.voice.greeting import link_for, tune
 from apps.voice.inference_client import InferenceBusy, InferenceLink, TalkOptions
@@ -13,7 +14,9 @@ from apps.voice.pipeline import Pipeline
 from apps.voice.protocol import Mode, Notice, ProtocolFault
 from apps.voice.services import session_configure
 from apps.voice.talk_pipeline import TalkPipeline
+from apps.voice.turns import TurnCut
 from apps.voice.voices import talk_options
+from apps.voice.writer import TurnWriter
 
 
 def make_flow(
@@ -21,7 +24,7 @@ def make_flow(
 ) -> Flow:
     """The flow that serves ``session`` over ``link``."""
     kind = TalkPipeline if session.mode == VoiceSession.Mode.TALK else Pipeline
-    return kind(
+    flow = kind(
         link=link,
         send_audio=send_audio,
         say=say,
@@ -30,6 +33,19 @@ def make_flow(
         max_ahead_ms=settings.VOICE_MAX_AHEAD_MS,
         down_seq=down_seq,
     )
+    if isinstance(flow, TalkPipeline):
+        flow.session_id = session.pk
+        flow.conversation.pairs.extend(link.recalled)
+    return flow
+
+
+def keep_turns(flow: Flow, writer: TurnWriter, cuts: list[TurnCut], say: Say) -> None:
+    """Hand finished turns to the writer, and what a model would have to be told of them to its keeper."""
+    for cut in cuts:
+        if not writer.submit(cut):
+            say(Notice(code="turn_lost", message="a turn could not be stored"))
+    if cuts and isinstance(flow, TalkPipeline) and flow.session_id is not None:
+        recollection.keep(flow.session_id, flow.link.codec_model, flow.conversation.pairs)
 
 
 class Tuner:

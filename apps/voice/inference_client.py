@@ -120,6 +120,8 @@ class InferenceLink:
         self._reader = reader
         self._writer = writer
         self._last_heard = time.monotonic()
+        self.recalled: list[tuple[Codes, Codes]] = []
+        """Turns of earlier connections that the model was told."""
 
     @property
     def codec_model(self) -> str:
@@ -181,6 +183,7 @@ class InferenceLink:
         """Have the model remember these turns (codes of question and answer), oldest first. Before any audio."""
         for question, answer in turns:
             await self._send(History(question, answer))
+        self.recalled = list(turns)
 
     async def ping(self, number: int) -> None:
         """Ask for a sign of life. Raises :class:`InferenceLost`."""

@@ -13,13 +13,12 @@ import logging
 import time
 from typing import Any, Literal
 
-from channels.db import database_sync_to_async
 from django.utils import timezone
 
-from apps.voice import recollection
-from apps.voice.ending import Ending, error_event, going_away, inference_lost, too_slow
+from apps.voice import metrics, recollection
+from apps.voice.ending import Ending, error_event, going_away, inference_lost, too_slow, write_row
 from apps.voice.flow import Flow
-from apps.voice.flows import Tuner, make_flow, relink
+from apps.voice.flows import Tuner, keep_turns, make_flow, relink
 from apps.voice.greeting import Greeted, Person, config_of, greet
 from apps.voice.housekeeping import Housekeeping
 from apps.voice.inference_client import InferenceBusy, InferenceLink, InferenceLost
@@ -51,7 +50,6 @@ from apps.voice.protocol import (
     parse_audio_up,
     parse_client_message,
 )
-from apps.voice.services import session_end, session_suspend
 from apps.voice.talk_pipeline import TalkPipeline
 from apps.voice.writer import TurnWriter
 from voiceplatform import drain
@@ -252,6 +250,7 @@ class LiveSession:
                     task.cancel()
         except* InferenceLost as lost:
             logger.warning("session %s: %s", session.pk, lost.exceptions[0])
+            metrics.count("inference_lost_total")
             self._refuse(inference_lost())
         if self._ending.done() or not self._switch.done():
             return None
@@ -259,7 +258,7 @@ class LiveSession:
 
     async def _change_mode(self, flow: Flow, writer: TurnWriter, session: VoiceSession) -> VoiceSession | None:
         """Another slot, of the other mode; the old one when there is none."""
-        await self._keep_turns(flow, writer, last=True)
+        keep_turns(flow, writer, flow.last_turns(), self._say)
         await flow.link.aclose()
         try:
             link, session = await relink(session, min(flow.generation + 1, U32_MAX), self._say)
@@ -285,6 +284,7 @@ class LiveSession:
             try:
                 return await greet(hello, self._person)
             except InferenceBusy as busy:
+                metrics.count("busy_total")
                 await self._peer.tell(Busy(retry_after_s=busy.retry_after_s))
                 self._refuse(ProtocolFault(ErrorCode.BUSY, str(busy), "try again later"))
                 return None
@@ -339,7 +339,7 @@ class LiveSession:
         while True:
             await asyncio.sleep(TICK_S)
             tick += 1
-            await self._keep_turns(flow, writer)
+            keep_turns(flow, writer, flow.turns(), self._say)
             if flow.too_slow():
                 self._refuse(too_slow())
             if tick % PING_TICKS == 0:
@@ -349,15 +349,6 @@ class LiveSession:
                 flow.meter.lost = self._lost
                 self._out.put(flow.stats(now - last))
                 last = now
-
-    async def _keep_turns(self, flow: Flow, writer: TurnWriter, *, last: bool = False) -> None:
-        """Hand finished turns to the writer, and what the model would have to be told of them to its keeper."""
-        cuts = flow.last_turns() if last else flow.turns()
-        for cut in cuts:
-            if not writer.submit(cut):
-                self._out.put(Notice(code="turn_lost", message="a turn could not be stored"))
-        if cuts and isinstance(flow, TalkPipeline) and self._greeted is not None:
-            recollection.keep(self._greeted.session.pk, flow.link.codec_model, flow.conversation.pairs)
 
     def _say(self, message: ServerEvent) -> None:
         self._out.put(message)
@@ -404,18 +395,7 @@ class LiveSession:
             return
         await (self._flow.link if self._flow else self._greeted.link).aclose()
         if self._flow and self._writer and self._storing:
-            await self._keep_turns(self._flow, self._writer, last=True)
+            keep_turns(self._flow, self._writer, self._flow.last_turns(), self._say)
             await self._writer.finish()
             await self._storing
-        session_id, holder = self._greeted.session.pk, self._greeted.opened.resume_token
-        try:
-            if ending.kind == "end":
-                await database_sync_to_async(session_end)(session_id=session_id, reason="client", holder=holder)
-            else:
-                generation = self._flow.generation if self._flow else None
-                fault = ending.code
-                await database_sync_to_async(session_suspend)(
-                    session_id=session_id, holder=holder, generation=generation, fault=fault
-                )
-        except Exception:  # the lease runs out by itself
-            logger.exception("session %s: its end could not be written", session_id)
+        await write_row(self._greeted.opened, ending, self._flow.generation if self._flow else None)

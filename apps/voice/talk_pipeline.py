@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from typing import Any, Literal
+from uuid import UUID
 
 from apps.voice import inference_client as inference
+from apps.voice import metrics
 from apps.voice.flow import Down, Flow, Up
 from apps.voice.inference_client import AudioDown, Draining, Speech, TurnCodes, Voice
 from apps.voice.protocol import AnswerEvent, Endpoint, GenerationChanged, Notice, Played, TurnTaking
@@ -23,6 +25,7 @@ class TalkPipeline(Flow):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, down_frames=DOWN_FRAMES)
         self.conversation = TalkTurns()
+        self.session_id: UUID | None = None
 
     # -- from the client -----------------------------------------------------------------------------------
 
@@ -94,18 +97,19 @@ class TalkPipeline(Flow):
         generation = self.generation
         match answer.event:
             case "started":
+                metrics.count("answers_total")
                 self.conversation.answer_started(answer.turn, dict(answer.latency))
             case "ended":
                 self.conversation.answer_ended(answer.turn, answer.reason, now)
             case "resumed":
                 self.conversation.answer_resumed()
-            case "interrupted" if answer.reason != "client":
-                heard_ms = self.conversation.answer_interrupted(answer.reason, self._playing_ms(), now)
-                generation = self._raise_generation()
-                self._wish(lambda: self.link.set(generation=generation, heard_ms=heard_ms))
-                self._say(GenerationChanged(generation=generation, reason="barge_in"))
-            case _:
-                pass
+            case "interrupted":
+                metrics.count("interruptions_total")
+        if answer.event == "interrupted" and answer.reason != "client":
+            heard_ms = self.conversation.answer_interrupted(answer.reason, self._playing_ms(), now)
+            generation = self._raise_generation()
+            self._wish(lambda: self.link.set(generation=generation, heard_ms=heard_ms))
+            self._say(GenerationChanged(generation=generation, reason="barge_in"))
         self._say(
             AnswerEvent(
                 turn=answer.turn,

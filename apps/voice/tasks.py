@@ -16,6 +16,12 @@ def reap() -> int:
     return services.sessions_reap()
 
 
+@shared_task(name="voice.retention")
+def retention() -> int:
+    """Delete turns, and their files, that are older than the site keeps them."""
+    return services.turns_expire(days=settings.VOICE_RETENTION_DAYS)
+
+
 @shared_task(name="voice.clear_logins")
 def clear_logins() -> None:
     """Remove expired Django sessions (every guest who opened the page left one) and unused tickets."""

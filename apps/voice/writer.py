@@ -11,6 +11,7 @@ from uuid import UUID
 from channels.db import database_sync_to_async
 from django.urls import reverse
 
+from apps.voice import metrics
 from apps.voice.errors import ServiceError
 from apps.voice.models import Turn
 from apps.voice.protocol import Notice, TurnStored
@@ -67,6 +68,7 @@ class TurnWriter:
         """Store turns until :meth:`finish`."""
         while (item := await self._queue.get()) is not None:
             turn = await self._store(*item)
+            metrics.count("turns_total" if turn is not None else "turns_lost_total")
             if turn is None:
                 await self._tell(Notice(code="turn_lost", message="a turn could not be stored"))
             else:

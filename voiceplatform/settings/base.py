@@ -146,6 +146,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "clear logins": {"task": "voice.clear_logins", "schedule": 24 * 3600, "options": {"queue": "io", "expires": 3600}},
     "clear kept answers": {"task": "accounts.clear", "schedule": 3600, "options": {"queue": "io", "expires": 3600}},
+    "old turns": {"task": "voice.retention", "schedule": 3600, "options": {"queue": "io", "expires": 3600}},
     "reap sessions": {"task": "voice.reap", "schedule": 15, "options": {"queue": "io", "expires": 15}},
     "reap jobs": {"task": "training.reap", "schedule": 10, "options": {"queue": "io", "expires": 10}},
     "training files": {
@@ -245,6 +246,8 @@ VOICE_ALLOW_GUESTS = bool(ENV.allow_guests)
 VOICE_RESUME_SECONDS = ENV.resume_seconds
 VOICE_LEASE_SECONDS = ENV.lease_seconds
 VOICE_MAX_AHEAD_MS = ENV.max_ahead_ms
+VOICE_RETENTION_DAYS = ENV.retention_days
+VOICE_METRICS_TOKEN = ENV.metrics_token
 VOICE_WEIGHTS_DIR = ENV.weights_dir
 VOICE_PAGE_DEBUG = ENV.page_debug
 

@@ -28,7 +28,7 @@ from apps.voice.services.tickets import (
     ticket_redeem,
     tickets_clear,
 )
-from apps.voice.services.turns import TurnDraft, turn_record
+from apps.voice.services.turns import TurnDraft, turn_record, turns_expire
 
 __all__ = [
     "Dials",
@@ -58,5 +58,6 @@ __all__ = [
     "turn_mark",
     "turn_record",
     "turns_delete",
+    "turns_expire",
     "turns_mark",
 ]

@@ -30,6 +30,8 @@ from apps.voice.storage import (
     write_file,
 )
 
+EXPIRE_AT_ONCE = 200
+
 
 @dataclass(frozen=True, slots=True)
 class TurnDraft:
@@ -77,6 +79,22 @@ def turn_record(*, session_id: UUID, draft: TurnDraft) -> Turn:
         delete_files(written)
         raise
     return turn
+
+
+def turns_expire(*, days: int, now: datetime | None = None) -> int:
+    """Delete turns that ended more than ``days`` ago, with their files; 0 keeps all. Returns how many.
+
+    In small transactions: nobody who talks now waits for it.
+    """
+    if days <= 0:
+        return 0
+    before = (now or timezone.now()) - timedelta(days=days)
+    total = 0
+    while ids := list(Turn.objects.filter(ended_at__lt=before).values_list("pk", flat=True)[:EXPIRE_AT_ONCE]):
+        with transaction.atomic():
+            Turn.objects.filter(pk__in=ids).delete()  # the files follow once this is committed, see signals
+        total += len(ids)
+    return total
 
 
 def _withheld(session_id: UUID) -> tuple[str, ...]:
