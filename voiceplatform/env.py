@@ -15,7 +15,7 @@ variable                         default                                   meani
 ``VOICE_RESUME_SECONDS``         60                                        how long a dropped session can be resumed
 ``VOICE_LEASE_SECONDS``          15                                        without renewal a live session is lost
 ``VOICE_MAX_AHEAD_MS``           400                                       audio sent ahead of what was played
-``VOICE_RETENTION_DAYS``         0: for ever                               recordings and turns older than that are deleted
+``VOICE_RETENTION_DAYS``         0: for ever                               older turns and recordings are deleted
 ``VOICE_METRICS_TOKEN``          none: for the staff only                  ``Authorization: Bearer`` for ``/metrics``
 ``VOICE_SLOTS``                  8                                         live sessions of one inference server
 ``VOICE_WEIGHTS_DIR``            ``ml/weights``                            shipped weights and their cards

@@ -58,9 +58,7 @@ logger = logging.getLogger(__name__)
 
 OUT_MESSAGES = 128
 MESSAGES_PER_S = 50
-TICK_S = 0.25
-STATS_TICKS = 4
-PING_TICKS = 8
+TICK_S, STATS_TICKS, PING_TICKS = 0.25, 4, 8
 IDLE_GRACE_S = 0.5
 """After ``end``: how long frames on their way may still come back."""
 
@@ -83,8 +81,7 @@ class LiveSession:
         self._greeted: Greeted | None = None
         self._flow: Flow | None = None
         self._tuner: Tuner | None = None
-        self._switch: asyncio.Future[VoiceSession] | None = None
-        """Done when the session is to go on in another mode, with its row."""
+        self._switch: asyncio.Future[VoiceSession] | None = None  # done with the row when the mode changes
         self._chores: Housekeeping | None = None
         self._writer: TurnWriter | None = None
         self._storing: asyncio.Task[None] | None = None
@@ -222,7 +219,7 @@ class LiveSession:
             return
         chores = await self._start(self._greeted)
         async with asyncio.TaskGroup() as group:
-            around = [group.create_task(chores.run()), group.create_task(chores.listen())]
+            around = [group.create_task(chore) for chore in (chores.run(), chores.listen())]
             session: VoiceSession | None = self._greeted.session
             while session is not None:
                 session = await self._serve(session)

@@ -34,6 +34,8 @@ def talk(request: HttpRequest) -> HttpResponse:
         ensure_guest_key(request.session)
     login_url = f"{reverse('login')}?{urlencode({'next': reverse('talk')})}"
     page = page_config(user=request.user, ws_path=WS_PATH, login_url=login_url, talk=talk_offered_now())
+    if request.GET.get("mode") in page["modes"]:
+        page["defaults"]["mode"] = request.GET["mode"]  # a link to one's own voice, or to the conversation
     return render(request, "voice/talk.html", {"page": page})
 
 

@@ -38,7 +38,15 @@ def chromium(chromium_path: str, clips: list[Audio], tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def talk(chromium: Browser, stack: Stack) -> Iterator[TalkPage]:
-    """The talk page, opened, in Telugu."""
+    """The talk page, opened, in Telugu, on one's own voice."""
+    page = TalkPage(chromium, stack.url + "?mode=reconstruct").open()
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def conversation(chromium: Browser, stack: Stack) -> Iterator[TalkPage]:
+    """The talk page as it opens where conversations are served."""
     page = TalkPage(chromium, stack.url).open()
     yield page
     page.close()

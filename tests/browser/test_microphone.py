@@ -25,7 +25,7 @@ def test_no_microphone(
     chromium_path: str, stack: Stack, flags: tuple[str, ...], words: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
     with browser.chromium(chromium_path, *flags) as running:
-        talk = TalkPage(running, stack.url)
+        talk = TalkPage(running, stack.url + "?mode=reconstruct")
         if request.node.callspec.id == "insecure":
             # The product refuses foreign host names, so a page of its own origin is made insecure from within.
             talk.page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false})")

@@ -195,7 +195,7 @@ def test_an_operator_ends_the_session(talk: TalkPage, stack: Stack) -> None:
 
 
 def test_in_english_and_on_a_phone(chromium: Browser, stack: Stack) -> None:
-    talk = TalkPage(chromium, stack.url, viewport={"width": 360, "height": 740}).open()
+    talk = TalkPage(chromium, stack.url + "?mode=reconstruct", viewport={"width": 360, "height": 740}).open()
     page = talk.page
     assert page.locator("html").get_attribute("lang") == "te"
     page.get_by_role("button", name="English").click()
@@ -216,7 +216,7 @@ def test_where_guests_may_not_talk(chromium: Browser, stack: Stack) -> None:
         answer = route.fetch()
         route.fulfill(response=answer, body=answer.text().replace('"guests_allowed": true', '"guests_allowed": false'))
 
-    talk = TalkPage(chromium, stack.url)
+    talk = TalkPage(chromium, stack.url + "?mode=reconstruct")
     talk.page.route(stack.url, without_guests)
     talk.open()
     talk.expect_words("మాట్లాడాలంటే లాగిన్ కావాలి", "Please log in to talk")

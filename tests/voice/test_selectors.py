@@ -93,7 +93,7 @@ def test_the_page_offers_what_is_published_in_order(speaker: Speaker, emotion: E
     assert [item["slug"] for item in page["speakers"]] == ["arjun", "priya"]
     assert [item["slug"] for item in page["emotions"]] == ["neutral"]
     assert page["defaults"] == {
-        "speaker": "arjun",
+        "speaker": "priya",
         "emotion": "neutral",
         "quantizers": 8,
         "mode": "reconstruct",
