@@ -1,4 +1,7 @@
-"""The voices and emotions that a new installation begins with. Operators change them in the admin."""
+"""The voices and emotions that a new installation begins with. Operators change them in the admin.
+
+Pitch, energy and pace of the four voices are in the model's own voices: their dials begin at rest.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,6 @@ SPEAKERS: list[dict[str, Any]] = [
         "name_en": "Arjun",
         "gender": "male",
         "description": "young, lively",
-        "pitch_semitones": 1.5,
-        "energy_db": 1.5,
-        "rate": 1.08,
         "order": 1,
         "is_published": True,
     },
@@ -23,9 +23,6 @@ SPEAKERS: list[dict[str, Any]] = [
         "name_en": "Ravi",
         "gender": "male",
         "description": "mature, calm",
-        "pitch_semitones": -2.0,
-        "energy_db": -1.0,
-        "rate": 0.93,
         "order": 2,
         "is_published": True,
     },
@@ -35,9 +32,6 @@ SPEAKERS: list[dict[str, Any]] = [
         "name_en": "Priya",
         "gender": "female",
         "description": "young, conversational",
-        "pitch_semitones": 1.0,
-        "energy_db": 0.5,
-        "rate": 1.03,
         "order": 3,
         "is_published": True,
     },
@@ -47,9 +41,6 @@ SPEAKERS: list[dict[str, Any]] = [
         "name_en": "Lakshmi",
         "gender": "female",
         "description": "professional, clear",
-        "pitch_semitones": 0.0,
-        "energy_db": 0.0,
-        "rate": 0.97,
         "order": 4,
         "is_published": True,
     },

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
+from ml.codec.checkpoint import read_card
+from ml.s2s import export_s2s
 from ml.serve import wire
 from tests.ml.serve.client import DEADLINE_S, Client
 from tests.ml.serve.conftest import StartServer
@@ -189,3 +193,56 @@ async def test_a_session_of_the_other_mode_is_told_so(start_server: StartServer)
     await client.open()
     await client.send(wire.Key("press"))
     assert (await client.expect(wire.Error)).code == "bad_message"
+
+
+async def test_a_client_that_vanishes_in_mid_answer_frees_its_slot(start_server: StartServer, question: Sound) -> None:
+    running = await start_server(talk=True, slots=1)
+    client = await running.client()
+    await client.send(wire.Open(mode="talk", preset="dialogue"))
+    await client.expect(wire.Opened)
+    talk = Talk(client)
+    await talk.say(question)
+    await talk.until_while_silent(lambda: bool(talk.of(wire.AudioDown)))
+    await talk.aclose()
+    client.writer.transport.abort()
+    other = await running.client()
+    for _ in range(1000):
+        if (await other.ask()).free:
+            break
+        await asyncio.sleep(0.01)
+    await other.send(wire.Open(mode="talk", preset="dialogue"))
+    assert (await other.expect(wire.Opened)).slot == 0
+
+
+async def test_a_model_is_brought_beside_the_running_one(start_server: StartServer, tmp_path: Path) -> None:
+    running = await start_server(talk=True)
+    old = await running.client()
+    await old.send(wire.Open(mode="talk", preset="dialogue"))
+    assert (await old.expect(wire.Opened)).models["s2s"]["version"] == "random"
+
+    file = tmp_path / "s2s-next.safetensors"
+    assert running.service.shelf.s2s is not None
+    export_s2s(running.service.shelf.s2s.model, file, {"version": "2"}, dtype=torch.float32)
+    sha256 = str(read_card(file)["sha256"])
+    admin = await running.client()
+    await admin.send(wire.Load("s2s", "tiny", str(file), sha256))
+    loaded = await admin.expect(wire.Loaded)
+    assert loaded.models["talk"]["s2s"]["version"] == "2"
+    new = await running.client()
+    await new.send(wire.Open(mode="talk", preset="dialogue"))
+    assert (await new.expect(wire.Opened)).models["s2s"]["sha256"] == sha256
+
+    # What cannot be used changes nothing: another file than the card's, and no file at all.
+    file.write_bytes(file.read_bytes()[:-100])
+    for wrong in (
+        wire.Load("s2s", "tiny", str(file), sha256),
+        wire.Load("s2s", "tiny", "/nowhere.safetensors", sha256),
+    ):
+        await admin.send(wrong)
+        assert (await admin.expect(wire.LoadFailed)).code == "bad_model"
+    third = await running.client()
+    await third.send(wire.Open(mode="talk", preset="dialogue"))
+    assert (await third.expect(wire.Opened)).models["s2s"]["sha256"] == sha256
+    # The one that was there before goes on.
+    await old.send(wire.AudioUp(0, 0, 0, bytes(640)), wire.Ping(5))
+    assert (await old.expect(wire.Pong)).id == 5
