@@ -143,6 +143,18 @@ def test_actions_ask_for_their_permission(
     assert client.get(reverse("training:job-new")).status_code == 403
 
 
+def test_anything_may_be_sent(as_person: Callable[..., Client], finished: Job, version: ModelVersion) -> None:
+    client = as_person(*VIEW, "add_job", "change_dataset")
+    for odd in ("", "x", "²", "1e9", "../..", "0" * 300):
+        assert client.get(reverse("training:compare"), {"job": odd}).status_code == 200
+        assert client.get(reverse("training:jobs"), {"page": odd, "kind": odd, "status": odd}).status_code == 200
+        dataset = reverse("training:dataset", args=[finished.datasets.get().pk])
+        assert client.get(dataset, {"start": odd}).status_code == 200
+        assert client.post(reverse("training:job-hear", args=[finished.pk]), {"version": odd}).status_code == 302
+        assert client.post(reverse("training:model-evaluate", args=[version.pk]), {"dataset": odd}).status_code == 302
+        assert client.post(reverse("training:dataset-pairs"), {"size": odd}).status_code == 403
+
+
 def test_curves_as_numbers(as_person: Callable[..., Client], finished: Job) -> None:
     answer = as_person(*VIEW).get(reverse("training:job-metrics", args=[finished.pk])).json()
     assert answer["columns"] == {"step": [10.0, 20.0], "loss": [0.5, 0.25]}

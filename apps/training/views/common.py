@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
@@ -57,6 +57,22 @@ def tell_fault(request: HttpRequest, fault: ServiceError) -> None:
     """A service's refusal as a message for the next page."""
     words = f"{_(fault.message) if fault.message else fault.code}"
     messages.error(request, f"{words}: {_(fault.hint)}" if fault.hint else words)
+
+
+def uuids_of(texts: Iterable[str]) -> list[UUID]:
+    """Those of the texts that are ids; what a form sends may be anything."""
+    found = []
+    for text in texts:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return found
+
+
+def whole(text: str | None, default: int = 0) -> int:
+    """A number from a query or a form, `default` for anything else."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else default
 
 
 def job_or_404(job_id: UUID) -> Job:

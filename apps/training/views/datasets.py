@@ -19,7 +19,7 @@ from apps.training.forms import DatasetForm
 from apps.training.models import Dataset, Job
 from apps.training.services.datasets import PAIR_SIZES
 from apps.training.services.uploads import MAX_ARCHIVE_BYTES
-from apps.training.views.common import dataset_or_404, file_response, needs, tell_fault, telling
+from apps.training.views.common import dataset_or_404, file_response, needs, tell_fault, telling, whole
 from apps.voice.errors import ServiceError
 
 CLIPS_A_PAGE = 20
@@ -87,7 +87,7 @@ def dataset_live(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 
 def _about(request: HttpRequest, dataset_id: UUID) -> dict[str, Any]:
     dataset = dataset_or_404(dataset_id)
-    start = max(0, int(request.GET.get("start", 0) if str(request.GET.get("start", "0")).isdigit() else 0))
+    start = whole(request.GET.get("start"))
     page = selectors.dataset_manifest(dataset_id=dataset_id, start=start, count=CLIPS_A_PAGE)
     jobs = selectors.jobs().filter(datasets=dataset)
     return {

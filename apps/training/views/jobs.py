@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +19,7 @@ from apps.training.models import Job
 from apps.training.paths import run_folder
 from apps.training.supervisor import failures
 from apps.training.supervisor.progress import columns
-from apps.training.views.common import file_response, job_or_404, needs, telling
+from apps.training.views.common import file_response, job_or_404, needs, telling, uuids_of, whole
 
 LOG_LINES = 40
 ALIVE_S = 120.0
@@ -125,12 +125,7 @@ def job_file(request: HttpRequest, job_id: UUID, name: str) -> HttpResponseBase:
 @needs("view_job")
 def job_compare(request: HttpRequest) -> HttpResponse:
     """Runs side by side: curves in one chart, what was set differently, how far each got."""
-    ids = []
-    for text in request.GET.getlist("job")[:6]:
-        try:
-            ids.append(UUID(text))
-        except ValueError:
-            raise Http404 from None
+    ids = uuids_of(request.GET.getlist("job")[:6])
     chosen = [job for job in (selectors.job_get(job_id=job_id) for job_id in ids) if job is not None]
     names = sorted({name for job in chosen for name in job.metrics})
     return render(
@@ -192,7 +187,7 @@ def job_export(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
 def job_hear(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """Let another model version speak the same clips, for A/B by ear."""
     job = job_or_404(job_id)
-    version = selectors.model_versions().filter(pk=request.POST.get("version") or 0).first()
+    version = selectors.model_versions().filter(pk=whole(request.POST.get("version"))).first()
     services.job_create(
         kind=Job.Kind.SAMPLES, name=f"A/B: {job.name}"[:120], user=request.user, parent=job, model_version=version
     )

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.training import kinds, selectors, services
 from apps.training.models import Job, ModelVersion
 from apps.training.services import Promotion
-from apps.training.views.common import needs, telling
+from apps.training.views.common import needs, telling, uuids_of
 
 
 def _to_models(_kwargs: dict[str, Any]) -> str:
@@ -82,7 +82,7 @@ def model_roll_back(request: HttpRequest) -> HttpResponseBase:
 def model_evaluate(request: HttpRequest, version_id: int) -> HttpResponseBase:
     """Measure it on a dataset."""
     version = get_object_or_404(ModelVersion, pk=version_id)
-    datasets = list(selectors.datasets_ready().filter(pk__in=request.POST.getlist("dataset")))
+    datasets = list(selectors.datasets_ready().filter(pk__in=uuids_of(request.POST.getlist("dataset"))))
     job = services.job_create(
         kind=Job.Kind.EVALUATE,
         name=f"{_('evaluate')}: {version.preset} {version.version}"[:120],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -13,7 +12,7 @@ from apps.training import kinds, selectors, services
 from apps.training.forms import ConfigForm
 from apps.training.models import Job
 from apps.training.schema import Trainer, check_config, trainers
-from apps.training.views.common import needs
+from apps.training.views.common import needs, uuids_of
 from apps.voice.errors import ServiceError
 
 
@@ -74,7 +73,7 @@ def _start(request: HttpRequest, kind: str, form: ConfigForm, origin: Job | None
         values["init"], config["init_sha256"] = _init(request.POST.get("init", ""))
     config["values"] = check_config(kind, values)
     job_kind = next(k for k, name in kinds.TRAINERS.items() if name == kind)
-    datasets = list(selectors.datasets_ready().filter(pk__in=_uuids(request.POST.getlist("dataset"))))
+    datasets = list(selectors.datasets_ready().filter(pk__in=uuids_of(request.POST.getlist("dataset"))))
     return services.job_create(
         kind=job_kind,
         name=(request.POST.get("name") or form.recipe)[:120],
@@ -109,15 +108,5 @@ def _init(chosen: str) -> tuple[str, str]:
 
 
 def _job(text: str) -> Job | None:
-    found = _uuids([text])
+    found = uuids_of([text])
     return selectors.job_get(job_id=found[0]) if found else None
-
-
-def _uuids(texts: list[str]) -> list[UUID]:
-    found = []
-    for text in texts:
-        try:
-            found.append(UUID(text))
-        except ValueError:
-            continue
-    return found
