@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { INITIAL, active, backoff, reduce } from "../static/voice/connection.js";
+import { INITIAL, active, backoff, live, reduce } from "../static/voice/connection.js";
 import { CLOSE } from "../static/voice/protocol.js";
 
 /** @typedef {import("../static/voice/connection.js").State} State */
@@ -177,4 +177,15 @@ test("barge-in: a higher generation clears playback, an old one does not", () =>
 
 test("starting twice asks once", () => {
   assert.deepEqual(run([{ type: "start" }, { type: "start" }]).effects, []);
+});
+
+test("an answer: speech over it is no turn until it stops for it", () => {
+  const sounding = run([...UP, { type: "speech", speaking: true }, { type: "answer", sounding: true }]).state;
+  assert.equal(sounding.phase, "answering");
+  assert.equal(live(sounding.phase), true);
+  const over = run([{ type: "speech", speaking: true }], sounding).state;
+  assert.equal(over.phase, "answering");
+  const stopped = run([{ type: "answer", sounding: false }, { type: "speech", speaking: true }], over).state;
+  assert.equal(stopped.phase, "speaking");
+  assert.equal(run([{ type: "answer", sounding: true }]).state.phase, "idle");
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Needle, loudness, ring, rms } from "../static/voice/meters.js";
-import { stages } from "../static/voice/turns.js";
+import { answerStages, stages } from "../static/voice/turns.js";
 import { CATALOGUES, describe, fill } from "../static/voice/words.js";
 
 test("both languages say the same things", () => {
@@ -65,4 +65,11 @@ test("a turn's delay by stage: the server's share is not counted twice, and noth
   assert.ok(!parts.some(({ stage }) => stage === "endpoint_ms"), "deciding that speech has ended delays nobody's voice");
   assert.deepEqual(stages({ encode_ms: 9, server_ms: 3 }), [{ stage: "encode_ms", ms: 9 }]);
   assert.deepEqual(stages({}), []);
+});
+
+test("the silence before an answer, by what made it, in order", () => {
+  const parts = answerStages({ endpoint_ms: 300, first_token_ms: 12, server_ms: 4, web_ms: 2, playback_ms: 90, network_ms: 1 });
+  assert.deepEqual(parts.map(({ stage }) => stage), ["endpoint_ms", "answer_ms", "server_rest_ms", "network_ms", "playback_ms"]);
+  // What was computed while the end of the question was not certain cost nobody any time.
+  assert.equal(parts.reduce((sum, { ms }) => sum + ms, 0), 397);
 });
