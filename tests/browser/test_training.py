@@ -94,6 +94,7 @@ def upload(page: Page, stack: Stack, folder: Path) -> None:
 def start(page: Page) -> None:
     """A tiny training with that dataset, by the form."""
     page.locator(".head .button.primary").click()
+    page.wait_for_url(re.compile("/training/jobs/new"))  # loaded: before its scripts run nothing follows the recipe
     page.select_option("#recipe", "tiny")
     expect(page.locator('[id="id-steps"]')).to_have_value("60")  # the form followed the recipe
     for name, value in SETTINGS.items():
