@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ import schemathesis
 import yaml
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -39,6 +40,8 @@ def generated() -> str:
 
 def test_the_snapshot_is_what_the_code_says() -> None:
     """Any warning of the generator fails here as well."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has other bounds of whole numbers, which the schema tells")
     assert SNAPSHOT.read_text().strip() == generated().strip(), (
         "the API changed: run `make openapi`, look at the difference, and commit it"
     )
@@ -51,6 +54,15 @@ def test_every_operation_is_described_and_can_fail_in_words() -> None:
             assert operation["description"].strip(), (method, path)
             assert "application/problem+json" in operation["responses"]["default"]["content"], (method, path)
             assert operation["tags"] not in ([], ["api"]), (method, path)
+
+
+@pytest.mark.django_db
+def test_what_is_served_is_the_snapshot(client: Client) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("as above")
+    served = client.get("/api/v1/schema")
+    assert yaml.safe_load(served.content) == yaml.safe_load(SNAPSHOT.read_text())
+    assert json.loads(client.get("/api/v1/schema?format=json").content)["openapi"].startswith("3.")
 
 
 @pytest.mark.django_db

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from django.test import override_settings
 from django.utils import timezone
 
 from tests.support.factories import draft, make_user
@@ -54,7 +55,8 @@ def token(stack: Stack) -> str:
             emotion=None,
             quantizers=8,
         )
-        turn_record(session_id=opened.session.pk, draft=draft())
+        with override_settings(MEDIA_ROOT=stack.folder / "media"):
+            turn_record(session_id=opened.session.pk, draft=draft())
         expires_at = timezone.now() + timedelta(hours=1)
         scopes = ["read", "config:write", "chat"]
         return token_create(user=user, name="examples", scopes=scopes, expires_at=expires_at)[1]

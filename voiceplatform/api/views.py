@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from csp.decorators import csp_update
+from django.http import HttpResponse
 from django.utils import translation
 from django.utils.decorators import method_decorator
 from drf_spectacular.utils import extend_schema
@@ -71,11 +72,18 @@ class SchemaView(SpectacularAPIView):
     """The API as OpenAPI 3; YAML, or JSON with ``?format=json``."""
 
     access: ClassVar[AccessTable] = {"get": Access("read", public=True)}
+    _rendered: ClassVar[dict[str, bytes]] = {}
+    """By media type, once for each process: making it takes a second, and everyone may ask."""
 
     @extend_schema(exclude=True)
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        with translation.override("en"):  # as the snapshot: an API has one language
-            return super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        renderer: Any = request.accepted_renderer  # type: ignore[attr-defined]
+        kind = str(renderer.media_type)
+        if kind not in self._rendered:
+            with translation.override("en"):  # as the snapshot: an API has one language
+                answer = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+                self._rendered[kind] = renderer.render(answer.data, kind, {})
+        return HttpResponse(self._rendered[kind], content_type=kind)
 
 
 @method_decorator(csp_update(DOCS_POLICY), name="dispatch")

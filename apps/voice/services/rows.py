@@ -13,8 +13,9 @@ from apps.voice.models import VoiceSession
 
 
 def locked_sessions() -> Any:
-    # `of`: the row alone is locked, not the voices it refers to (nullable joins cannot be locked anyway).
-    return VoiceSession.objects.select_for_update(of=("self",)).select_related("speaker", "emotion", "blend")
+    # No join: when the lock has to be waited for, Postgres looks at the row again but not at what was joined to it, and
+    # a session whose speaker was changed meanwhile would come back without any. What it refers to is read afterwards.
+    return VoiceSession.objects.select_for_update().prefetch_related("speaker", "emotion", "blend")
 
 
 def locked_session(session_id: UUID) -> VoiceSession:
