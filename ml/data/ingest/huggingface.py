@@ -53,8 +53,8 @@ class HuggingFaceSource:
             raise IngestError("data sets of the hub need the package datasets: pip install datasets") from None
         loaded = datasets.load_dataset(self.name, self.config, split=self.split, streaming=True)
         column = next((c for c in _AUDIO if c in (loaded.column_names or ())), None)
-        if column is not None:  # the file's own bytes: we decode ourselves
-            loaded = loaded.cast_column(column, datasets.Audio(decode=False))
+        if column is not None:  # the file's own bytes; the Audio feature wants torchcodec even to pass them on
+            loaded = loaded.cast_column(column, {"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
         return iter(loaded)
 
 
