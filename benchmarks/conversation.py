@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from benchmarks.live import percentiles
 from benchmarks.product import Product
@@ -109,9 +110,9 @@ class Talker:
             try:
                 async with connect(
                     self.product.ws_url,
-                    origin=self.product.origin,
+                    origin=Origin(self.product.origin),
                     max_queue=None,
-                    compression=None,  # type: ignore[arg-type]
+                    compression=None,
                 ) as socket:
                     await self._converse(socket, until)
                     return self.result

@@ -63,7 +63,7 @@ def sessions_for_list() -> QuerySet[VoiceSession]:
 
 def sessions_own(*, user: AbstractBaseUser | AnonymousUser, guest_key: str) -> QuerySet[VoiceSession]:
     """A person's own sessions in which something was said, newest first: a user's, or those of a guest's key."""
-    rows = sessions_for_list().filter(turn_total__gt=0).order_by("-created_at")
+    rows: QuerySet[VoiceSession] = sessions_for_list().filter(turns__isnull=False).distinct().order_by("-created_at")
     if isinstance(user, User):
         return rows.filter(owner=user)
     return rows.filter(guest_key=guest_key, owner=None) if guest_key else rows.none()

@@ -74,7 +74,7 @@ async def known_servers() -> list[Server]:
 
 
 async def _read() -> list[Server]:
-    client: Any = Redis.from_url(settings.REDIS_URL)
+    client: Any = Redis.from_url(str(settings.REDIS_URL))
     try:
         keys = [key async for key in client.scan_iter(match=KEY_PREFIX + "*", count=100)]
         values = await client.mget(keys) if keys else []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ml.codec.model import TeluCodec
 from ml.data.synthesis.classify import Linear, fit
-from ml.data.synthesis.features import heard, prosody_features, timbre_features
+from ml.data.synthesis.features import analyse_audio, heard, prosody_features, timbre_features
 from ml.evaluate.answers import Asked, answer_all, to_audio
 from ml.s2s.batch import Conditions
 from ml.s2s.model import S2SModel
@@ -32,7 +32,8 @@ DIALS: dict[str, tuple[float, ...]] = {
 
 
 def _features(audio: Audio) -> NDArray[np.float64]:
-    return np.nan_to_num(np.concatenate([timbre_features(audio), prosody_features(audio)]))
+    clip = analyse_audio(audio)
+    return np.nan_to_num(np.concatenate([timbre_features(clip), prosody_features(clip)]))
 
 
 class Ears:
@@ -171,7 +172,7 @@ def measure_dials(
 def _reading(dial: str, audio: Audio) -> float:
     if len(audio) < SHORTEST * 16_000:
         return float("nan")
-    found = heard(audio)
+    found = heard(analyse_audio(audio))
     if dial == "pitch":
         return float(12.0 * np.log2(found.pitch_hz / 100.0))
     if dial == "energy":

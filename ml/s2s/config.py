@@ -81,6 +81,10 @@ class S2SConfig:
     """Dimension of a score's phone vectors."""
     phrase_buckets: int = 0
     """Buckets of phone n-grams from which the plan is chosen (`ml.s2s.phrases`); 0 chooses it from the summary."""
+    phrase_known: int = 0
+    """Known phrasings with which what was heard is compared phone by phone, beside the n-grams."""
+    phrase_length: int = 64
+    """Phones of a known phrasing that are kept."""
     phrase_width: int = 96
     """Dimension of an n-gram's vector."""
     ctc_layer: int = 3

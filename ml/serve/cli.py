@@ -50,9 +50,7 @@ def serve(
     ] = "",
     announce: Annotated[
         str,
-        typer.Option(
-            "--announce", help="Address by which this server is reached.", envvar="VOICE_ANNOUNCE"
-        ),
+        typer.Option("--announce", help="Address by which this server is reached.", envvar="VOICE_ANNOUNCE"),
     ] = "",
     metrics: Annotated[
         str, typer.Option("--metrics", help="tcp://host:port for GET /metrics (Prometheus).", envvar="VOICE_METRICS")

@@ -158,7 +158,7 @@ class CodecTrainer:
         estimate, target = output[:, delay:], audio[:, : samples - delay]
         terms = {"snr": error_ratio_db(estimate, target)}
         loss = weights.snr * terms["snr"] / 10.0
-        for name, weight, term in (
+        named_terms: tuple[tuple[str, float, Callable[[], Tensor]], ...] = (
             ("l1", weights.l1, lambda: (estimate - target).abs().mean()),
             ("mel", weights.mel, lambda: mel_distance(estimate, target)),
             ("stft", weights.stft, lambda: stft_distance(estimate, target)),
@@ -166,7 +166,8 @@ class CodecTrainer:
             ("envelope", weights.envelope, lambda: 1.0 - envelope_correlation(estimate, target)),
             ("pitch", weights.pitch, lambda: pitch_error(made, pitch)),
             ("phones", weights.phones, lambda: self._phone_loss(made, batch.phones)),
-        ):
+        )
+        for name, weight, term in named_terms:
             if weight:
                 terms[name] = term()
                 loss = loss + weight * terms[name]
@@ -181,7 +182,7 @@ class CodecTrainer:
         else:  # keep latents in the range where k-means will find them
             loss = loss + 1e-3 * latents.square().mean()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_([p for p in self.trained if p.requires_grad], config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()

@@ -77,7 +77,7 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        renderer: Any = request.accepted_renderer  # type: ignore[attr-defined]
+        renderer: Any = request.accepted_renderer
         kind = str(renderer.media_type)
         if kind not in self._rendered:
             with translation.override("en"):  # as the snapshot: an API has one language

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -19,9 +20,9 @@ def consent_give(*, user_id: int | None, guest_key: str) -> TrainingConsent:
     """This person agrees, for what they said and will say. Raises ServiceError unknown_person."""
     if user_id is None and not guest_key:
         raise ServiceError("unknown_person", "nobody is known here", "open the talk page first")
-    who = {"owner_id": user_id} if user_id is not None else {"guest_key": guest_key}
+    who: dict[str, Any] = {"owner_id": user_id} if user_id is not None else {"guest_key": guest_key}
     consent = TrainingConsent.objects.filter(**who).first() or TrainingConsent(**who)
-    if consent.pk is None:
+    if consent._state.adding:
         consent.full_clean()
         consent.save()
     return consent

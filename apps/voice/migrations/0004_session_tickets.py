@@ -5,27 +5,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_roles'),
-        ('voice', '0003_marks_faults_response_time'),
+        ("accounts", "0002_roles"),
+        ("voice", "0003_marks_faults_response_time"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SessionTicket',
+            name="SessionTicket",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('login', models.CharField(blank=True, max_length=40)),
-                ('expires_at', models.DateTimeField(db_index=True)),
-                ('api_token', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='tickets', to='accounts.apitoken')),
-                ('session', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tickets', to='voice.voicesession')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("login", models.CharField(blank=True, max_length=40)),
+                ("expires_at", models.DateTimeField(db_index=True)),
+                (
+                    "api_token",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tickets",
+                        to="accounts.apitoken",
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tickets", to="voice.voicesession"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'session ticket',
-                'verbose_name_plural': 'session tickets',
-                'ordering': ['expires_at'],
+                "verbose_name": "session ticket",
+                "verbose_name_plural": "session tickets",
+                "ordering": ["expires_at"],
             },
         ),
     ]

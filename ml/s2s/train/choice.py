@@ -135,6 +135,7 @@ def fit_choice(model: S2SModel, dialogues: Dialogues, config: ChoiceConfig, prog
             sparse.step()  # type: ignore[no-untyped-call]
             dense.step()
     reader.requires_grad_(False).eval()
+    reader.remember_phrasings(known_phrasings(dialogues)[: len(reader.known)])
     return {
         f"{split}_{group}": value
         for split in ("validation", "test")
@@ -149,10 +150,21 @@ def chosen_right(
     """Share of `pairs` whose likeliest plan is acceptable, by group."""
     right: dict[str, list[bool]] = defaultdict(list)
     for pair in pairs:
-        logits = reader.logits([ngrams(heard[pair.question], reader.buckets)], [_before(dialogues, pair)])
+        said, before = heard[pair.question], [_before(dialogues, pair)]
+        logits = reader.compared(reader.logits([ngrams(said, reader.buckets)], before), [said], before)
         acceptable = {dialogues.plan_of.get(answer) for answer in pair.answers}
         right[pair.group].append(int(logits.argmax()) in acceptable)
     return {group: round(float(np.mean(values)), 4) for group, values in sorted(right.items())}
+
+
+def known_phrasings(dialogues: Dialogues) -> list[tuple[tuple[int, ...], list[int]]]:
+    """(phones, plans) of every distinct training question that opens a conversation."""
+    found: dict[tuple[int, ...], set[int]] = defaultdict(set)
+    for pair in dialogues.set.pairs:
+        phones = dialogues.set.questions[pair.question].phones
+        if pair.split == "train" and pair.kind == "intent" and phones:
+            found[phones].update(dialogues.plan_of[a] for a in pair.answers if a in dialogues.plan_of)
+    return [(phones, sorted(plans)) for phones, plans in found.items()]
 
 
 def _before(dialogues: Dialogues, pair: Pair) -> list[int]:
