@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from apps.accounts.models import Scope
 from apps.accounts.selectors import token_still_usable
-from apps.speakers.selectors import emotions_published, speaker_default, speakers_published
+from apps.speakers.selectors import DEFAULT_SPEAKER, emotions_published, speakers_published
 from apps.voice.models import Turn, VoicePreference, VoiceSession
 from apps.voice.tokens import token_hash
 
@@ -135,15 +135,16 @@ def page_config(
     *, user: AbstractBaseUser | AnonymousUser, ws_path: str, login_url: str, talk: bool = False
 ) -> dict[str, Any]:
     """What the talk page needs to know, ready for JSON. ``talk``: some inference server serves conversations."""
-    default = speaker_default()
     speakers = list(speakers_published().values("slug", "name_te", "name_en", "gender", "description"))
     emotions = list(emotions_published().values("slug", "name_te", "name_en", "emoji"))
+    slugs = [row["slug"] for row in speakers]
+    default = DEFAULT_SPEAKER if DEFAULT_SPEAKER in slugs else (slugs or [None])[0]
     return {
         "ws_path": ws_path,
         "speakers": speakers,
         "emotions": emotions,
         "defaults": {
-            "speaker": default.slug if default else None,
+            "speaker": default,
             "emotion": emotions[0]["slug"] if emotions else None,
             "quantizers": 8,
             "mode": (VoiceSession.Mode.TALK if talk else VoiceSession.Mode.RECONSTRUCT).value,

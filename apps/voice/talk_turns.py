@@ -107,7 +107,8 @@ class TalkTurns:
 
     def answer_started(self, turn: int, latency: dict[str, float]) -> None:
         """Her first audio is about to come."""
-        self._close_answer()
+        if self._answer is not None:
+            self._close_answer()
         self._answer = Answer(turn, self._heard_frames * FRAME_MS, latency)
 
     def answer_audio(self, pcm: bytes, codes: Codes) -> Answer | None:
