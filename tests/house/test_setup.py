@@ -115,3 +115,21 @@ def test_lock_files_pin_everything_and_name_no_index_nor_torch() -> None:
         assert all("==" in line for line in pins)
         assert not any(line.startswith(("torch", "nvidia", "--")) for line in pins)
         assert "://" not in "\n".join(lines)
+
+
+def test_a_package_that_is_not_to_be_had_keeps_no_other_out(
+    setup: script.Setup, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed: list[str] = []
+
+    def install(_: script.Setup, packages: list[str]) -> None:
+        if "festival" in packages:
+            raise script.SetupError("no installation candidate for festival")
+        installed.extend(packages)
+
+    monkeypatch.setattr(script, "missing_system", lambda: {"Redis": "redis-server", "Festival": "festival festival-te"})
+    monkeypatch.setattr(script, "may_apt", lambda: True)
+    monkeypatch.setattr(script, "apt_install", install)
+    script.system_tools(setup)
+    assert installed == ["redis-server"]
+    assert "no installation candidate for festival" in capsys.readouterr().err
