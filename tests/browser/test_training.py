@@ -141,7 +141,7 @@ def test_from_recordings_to_a_conversation(desk: TalkPage, stack: Stack, tmp_pat
     expect(page.locator(".message")).to_contain_text(sha)
     try:
         expect(page.locator('.version[data-stage="production"]', has_text=sha)).to_be_visible()
-        talk = TalkPage(chromium, stack.url).open()
+        talk = TalkPage(chromium, f"{stack.url}?mode=reconstruct").open()
         talk.page.keyboard.press("Space")
         talk.wait_until_live()
         talk.wait_for_level("spoken", 0.5)
