@@ -17,6 +17,7 @@ def choice(
     out: Annotated[Path, typer.Option(help="Where the weights with the fitted choice are written; may be the same.")],
     codec: Annotated[str, typer.Option(help="Codec preset whose codes are used, or its weights file.")] = "dialogue",
     buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 32_768,
+    known: Annotated[int, typer.Option(help="Known phrasings that are kept for comparison.")] = 4_600,
     heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 6_000,
     epochs: Annotated[int, typer.Option(help="Passes over the training pairs.")] = 5,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
@@ -29,24 +30,27 @@ def choice(
     from ml.data.pairs import PairSet, codes_key
     from ml.s2s.checkpoint import export_s2s, load_s2s
     from ml.s2s.model import S2SModel
-    from ml.s2s.train.choice import ChoiceConfig, fit_choice
+    from ml.s2s.train.choice import ChoiceConfig, fit_choice, known_phrasings
     from ml.s2s.train.data import Dialogues
 
     device_of("cpu", threads)
     voice = load_codec(Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors")
     card = read_card(weights)
     trained = load_s2s(weights)
-    model = S2SModel(dataclasses.replace(trained.config, phrase_buckets=buckets))
+    pair_set = PairSet.load(pairs, codes_key(voice))
+    dialogues = Dialogues(pair_set, trained.config, card["plans"])
+    phrasings = known_phrasings(dialogues)
+    config = dataclasses.replace(trained.config, phrase_buckets=buckets, phrase_known=min(known, len(phrasings)))
+    model = S2SModel(config)
     known = {k: v for k, v in trained.state_dict().items() if not k.startswith("phrases.")}
     model.load_state_dict(known, strict=False)
     model.codec_sha256, model.codebooks_sha256 = trained.codec_sha256, trained.codebooks_sha256
-    dialogues = Dialogues(PairSet.load(pairs, codes_key(voice)), model.config, card["plans"])
 
     def progress(items: Iterable[Any], title: str) -> Iterable[Any]:
         return track(list(items), description=title)
 
-    config = ChoiceConfig(heard=heard, epochs=epochs)
-    figures = fit_choice(model, dialogues, config, progress)
+    fitted = ChoiceConfig(heard=heard, epochs=epochs)
+    figures = fit_choice(model, dialogues, fitted, progress)
     metrics = {**card.get("metrics", {}), "choice": figures}
-    export_s2s(model.eval(), out, {**card, "choice": dataclasses.asdict(config), "metrics": metrics})
+    export_s2s(model.eval(), out, {**card, "choice": dataclasses.asdict(fitted), "metrics": metrics})
     typer.echo(json.dumps(figures))

@@ -55,10 +55,10 @@ def measure_faults(
     found: dict[str, Any] = {}
     conditions = Conditions.one(0, 0, n_speakers=model.config.n_speakers)
     for name, audio in odd_inputs(seed, long_seconds).items():
-        with torch.inference_mode():
-            codes = codec.encode(torch.from_numpy(audio)[None])[0].numpy().astype(np.uint16)
-        if not len(audio):
-            codes = codes[:, :0]
+        codes = np.zeros((model.config.levels, 0), np.uint16)
+        if len(audio):
+            with torch.inference_mode():
+                codes = codec.encode(torch.from_numpy(audio)[None])[0].numpy().astype(np.uint16)
         began = time.monotonic()
         answer = answer_all(model, [Asked(codes, conditions, (), seed)], sampling)[0]
         sound = to_audio(codec, answer.codes)

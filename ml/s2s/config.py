@@ -83,7 +83,7 @@ class S2SConfig:
     """Buckets of phone n-grams from which the plan is chosen (`ml.s2s.phrases`); 0 chooses it from the summary."""
     phrase_known: int = 0
     """Known phrasings with which what was heard is compared phone by phone, beside the n-grams."""
-    phrase_length: int = 64
+    phrase_length: int = 48
     """Phones of a known phrasing that are kept."""
     phrase_width: int = 96
     """Dimension of an n-gram's vector."""

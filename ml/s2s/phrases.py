@@ -66,8 +66,10 @@ class PhraseReader(nn.Module):
         self.buckets, self.n_plans, self.blank = config.phrase_buckets, config.n_plans, config.n_phones
         self.register_buffer("rarity", torch.ones(self.buckets))
         shape = (config.phrase_known, config.phrase_length)
-        self.register_buffer("known", torch.full(shape, NO_PHONE, dtype=torch.uint8))
-        self.register_buffer("known_plans", torch.full((config.phrase_known, KNOWN_PLANS), -1, dtype=torch.int16))
+        stored = config.phrase_known > 0
+        self.register_buffer("known", torch.full(shape, NO_PHONE, dtype=torch.uint8), persistent=stored)
+        plans = torch.full((config.phrase_known, KNOWN_PLANS), -1, dtype=torch.int16)
+        self.register_buffer("known_plans", plans, persistent=stored)
         self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum", sparse=True)
         self.before = nn.Embedding((config.n_plans + 1) * BEFORE, width)
         self.mix = nn.Linear((1 + BEFORE) * width, 4 * width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -158,13 +158,15 @@ def chosen_right(
 
 
 def known_phrasings(dialogues: Dialogues) -> list[tuple[tuple[int, ...], list[int]]]:
-    """(phones, plans) of every distinct training question that opens a conversation."""
+    """(phones, plans) of every distinct training question that opens a conversation, the most frequent first."""
     found: dict[tuple[int, ...], set[int]] = defaultdict(set)
+    counts: Counter[tuple[int, ...]] = Counter()
     for pair in dialogues.set.pairs:
         phones = dialogues.set.questions[pair.question].phones
         if pair.split == "train" and pair.kind == "intent" and phones:
+            counts[phones] += 1
             found[phones].update(dialogues.plan_of[a] for a in pair.answers if a in dialogues.plan_of)
-    return [(phones, sorted(plans)) for phones, plans in found.items()]
+    return [(phones, sorted(found[phones])) for phones, _ in counts.most_common()]
 
 
 def _before(dialogues: Dialogues, pair: Pair) -> list[int]:
