@@ -211,7 +211,7 @@ def check_url(url: str, *, allow_private: bool = False) -> None:
         raise IngestError(f"{parts.hostname} cannot be found ({error}): check the address and the network") from None
     if not allow_private and (bad := sorted(address for address in found if not is_public(address))):
         raise IngestError(
-            f"{url} is refused: {parts.hostname} is {bad[0]}, an address inside a private network; "
+            f"{url} is refused: {bad[0]} is an address inside a private network; "
             "give a public address, or download it yourself and give the folder"
         )
 

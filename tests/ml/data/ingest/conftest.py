@@ -40,8 +40,8 @@ def say(telugu_speech: npt.NDArray[np.int16]) -> Callable[[int], Floats]:
 
     def made(number: int) -> Floats:
         rng = np.random.default_rng(number)
-        step = len(speech) // 5
-        parts = [speech[i * step : (i + 1) * step] for i in rng.permutation(5)]
+        step = len(speech) // 8
+        parts = [speech[i * step : (i + 1) * step] for i in rng.permutation(8)]
         factor = int(rng.integers(17, 24))
         voice = resample_poly(np.concatenate(parts), 20, factor).astype(np.float32)
         padded = np.pad(voice, (int(rng.integers(4_000, 9_000)), int(rng.integers(4_000, 9_000))))
