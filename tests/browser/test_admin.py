@@ -127,13 +127,14 @@ def test_filters_open_and_are_kept(admin: AdminPages, said: tuple[UUID, UUID]) -
     panel.locator("select[name=latency]").select_option("fast")
     panel.locator("button[type=submit]").click()
     page.wait_for_url("**latency=fast*")
-    expect(page.locator("#result_list tbody")).to_have_count(1)
+    found = page.locator("#result_list tbody").count()
+    assert found >= 1
     page.locator(".kept-new input[name=name]").fill("fast ones")
     page.locator(".kept-new button").click()
     admin.open("voice/turn/")
     page.locator(".kept-chip a", has_text="fast ones").click()
     expect(page.locator(".kept-chip.is-active")).to_have_text(re.compile("fast ones"))
-    expect(page.locator("#result_list tbody")).to_have_count(1)
+    expect(page.locator("#result_list tbody")).to_have_count(found)
 
 
 def test_a_recording_shows_its_waveform_and_seeks(admin: AdminPages, said: tuple[UUID, UUID]) -> None:
@@ -163,9 +164,9 @@ def test_both_sides_play_on_one_clock(admin: AdminPages, said: tuple[UUID, UUID]
 def test_the_theme_changes_and_stays(admin: AdminPages) -> None:
     page = admin.open("")
     expect(page.locator("html")).to_have_class(re.compile("dark"))
-    page.locator("#nav-sidebar, body").first.evaluate(
-        "() => localStorage.setItem('_x_adminTheme', JSON.stringify('light'))"
-    )
+    page.locator("[x-on\\:click^='openUserLinks =']").click()
+    page.locator("[x-on\\:click=\"switchTheme('light')\"]").click()
+    expect(page.locator("html")).to_have_class(re.compile("light"))
     admin.open("")
     expect(page.locator("html")).to_have_class(re.compile("light"))
-    page.evaluate("() => localStorage.setItem('_x_adminTheme', JSON.stringify('auto'))")
+    page.evaluate("() => localStorage.clear()")
