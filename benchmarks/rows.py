@@ -32,8 +32,8 @@ class Rows:
     def remove(self) -> None:
         """Everything, without signals (there are no files)."""
         sessions = VoiceSession.objects.filter(owner__in=self.users)
-        Turn.objects.filter(session__owner__in=self.users)._raw_delete("default")  # type: ignore[attr-defined]
-        sessions._raw_delete("default")  # type: ignore[attr-defined]
+        Turn.objects.filter(session__owner__in=self.users)._raw_delete("default")
+        sessions._raw_delete("default")
         User.objects.filter(pk__in=self.users).delete()
         for model, keys in ((Speaker, self.speakers), (Emotion, self.emotions)):
             model._default_manager.filter(pk__in=keys).delete()
@@ -103,7 +103,7 @@ def _fill_turns(first: VoiceSession, *, per_session: int) -> None:
         "latency": '\'{"endpoint_ms": 160, "decode_ms": 40}\'::jsonb',
         "mark": "CASE WHEN random() < 0.01 THEN 'good' ELSE '' END",
     }
-    columns = [field.column for field in Turn._meta.concrete_fields]
+    columns = [str(field.column) for field in Turn._meta.concrete_fields]
     names = ", ".join(f'"{column}"' for column in columns)
     chosen = ", ".join(values.get(column, f't."{column}"') for column in columns)
     with connection.cursor() as cursor:
