@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.utils import translation
+
 from apps.training.supervisor.failures import tail, words_for
 from apps.training.supervisor.progress import ProgressReader, columns
 
@@ -78,6 +80,7 @@ def test_a_progress_bar_in_the_log_is_its_last_state(tmp_path: Path) -> None:
     assert tail(log) == ["starting", "loss 1.0 ━━━━ 9/9", "finished"]
 
 
+@translation.override("en")  # as a worker writes them
 def test_words_for_an_end(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("Traceback\nOSError: [Errno 28] No space left on device\n")
