@@ -73,7 +73,7 @@ def toy_pairs(intents: int = 3, levels: int = 8, talkers: int = 4) -> ToyPairs:
         phones = tuple(int(p) for p in np.random.default_rng(pattern).integers(1, 40, frames // 4))
         return ToyClip(
             f"{pattern}-{noise}", codes.astype(np.uint16), phones, np.repeat(phones, 4)[:frames].astype(np.uint8),
-            (2, frames - 4), "", **more,
+            (2, frames - 4), str(pattern), **more,
         )  # fmt: skip
 
     for number, name in enumerate(names):
