@@ -42,8 +42,8 @@ def choice(
     phrasings = known_phrasings(dialogues)
     config = dataclasses.replace(trained.config, phrase_buckets=buckets, phrase_known=min(known, len(phrasings)))
     model = S2SModel(config)
-    known = {k: v for k, v in trained.state_dict().items() if not k.startswith("phrases.")}
-    model.load_state_dict(known, strict=False)
+    kept = {k: v for k, v in trained.state_dict().items() if not k.startswith("phrases.")}
+    model.load_state_dict(kept, strict=False)
     model.codec_sha256, model.codebooks_sha256 = trained.codec_sha256, trained.codebooks_sha256
 
     def progress(items: Iterable[Any], title: str) -> Iterable[Any]:
