@@ -169,6 +169,9 @@ def faults(name: str, url: str, row: Row, world: World, clients: dict[str, APICl
     for person, expected in zip(PEOPLE, row.expected.split(), strict=True):
         with undone(clients[person]):
             ask = getattr(clients[person], row.method)
-            got = verdict(ask(f"{url}?{row.query}" if row.query else url, body or None, **options))
+            answer = ask(f"{url}?{row.query}" if row.query else url, body or None, **options)
+            got = verdict(answer)
+            if answer.streaming:
+                list(answer.streaming_content)  # read to its end, it closes its file
         if not agrees(expected, got):
             yield f"{row.method.upper()} {url} ({name}) as {person}: expected {expected}, got {got}"
