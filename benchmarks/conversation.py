@@ -194,7 +194,7 @@ class Talker:
             async with asyncio.timeout(seconds):
                 while True:
                     event = await self._events.get()
-                    if what in (event["type"], event.get("event")):
+                    if event["type"] == what or (event["type"] == "answer" and event["event"] == what):
                         return event
         return None
 
