@@ -138,7 +138,7 @@ def page_config(
     speakers = list(speakers_published().values("slug", "name_te", "name_en", "gender", "description"))
     emotions = list(emotions_published().values("slug", "name_te", "name_en", "emoji"))
     slugs = [row["slug"] for row in speakers]
-    default = DEFAULT_SPEAKER if DEFAULT_SPEAKER in slugs else (slugs or [None])[0]
+    default = DEFAULT_SPEAKER if DEFAULT_SPEAKER in slugs else next(iter(slugs), None)
     return {
         "ws_path": ws_path,
         "speakers": speakers,
