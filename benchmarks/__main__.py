@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from benchmarks.live import measure
+from benchmarks.pitch import measure_pitch
 from benchmarks.product import ROOT, running_product
 from benchmarks.stall import measure_stall
 from benchmarks.training import measure_beside_training
@@ -27,7 +28,7 @@ def child(*arguments: str) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the product on this machine.")
-    kinds = ["codec", "serve", "live", "training", []]
+    kinds = ["codec", "serve", "live", "training", "pitch", []]
     parser.add_argument("what", nargs="*", choices=kinds, help="codec, serve and live by default")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
     parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
@@ -56,6 +57,10 @@ def main() -> int:
                     print(f"live path, others hold a database call for {options.db_stall_ms} ms …", file=sys.stderr)
                     result["stall"] = measure_stall(product, 1, options.seconds, options.db_stall_ms)
                 result["resident_mb"] = product.resident_mb()
+        if "pitch" in what:
+            with running_product() as product:
+                print("a speaker's pitch, by admin, REST and page …", file=sys.stderr)
+                result["pitch"] = asyncio.run(measure_pitch(product))
         if "training" in what:
             with running_product() as product:
                 result["beside_training"] = []

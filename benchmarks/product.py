@@ -26,6 +26,8 @@ class Product:
     ready_s: float
     pids: dict[str, int]
     inference_url: str = ""
+    output: str = ""
+    """What the launcher said, the operator's password among it."""
 
     def resident_mb(self) -> dict[str, float]:
         """Resident memory of each child in MB (Linux; empty elsewhere)."""
@@ -72,7 +74,7 @@ def running_product() -> Iterator[Product]:
             status = json.loads((Path(folder) / "run" / "launch.json").read_text())
             origin = f"http://127.0.0.1:{port}"
             ws_url = f"ws://127.0.0.1:{port}/ws/voice/"
-            yield Product(ws_url, origin, ready_s, status["children"], status["inference_url"])
+            yield Product(ws_url, origin, ready_s, status["children"], status["inference_url"], "".join(said))
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)
