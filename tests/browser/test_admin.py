@@ -66,8 +66,14 @@ def said(stack: Stack) -> tuple[UUID, UUID]:
     """A session with a question and an answer, and the answer's id."""
 
     def make() -> tuple[UUID, UUID]:
+        from django.test import override_settings
+
         from apps.voice.services import turn_record
 
+        with override_settings(MEDIA_ROOT=stack.folder / "media"):  # where the stack looks for recordings
+            return record(turn_record)
+
+    def record(turn_record: Any) -> tuple[UUID, UUID]:
         session = open_session(mode="talk", speaker="priya", emotion="happy").session
         turn_record(session_id=session.pk, draft=draft(started_ms=0, output_pcm=b""))
         answer = draft(

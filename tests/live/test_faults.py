@@ -135,9 +135,9 @@ async def test_no_hello_within_five_seconds(stack: Stack) -> None:
         assert client.errors[-1].code == "hello_timeout"
 
 
-async def test_talk_mode_is_refused_by_name_and_hello_may_be_said_again(stack: Stack) -> None:
+async def test_an_unknown_mode_is_refused_by_name_and_hello_may_be_said_again(stack: Stack) -> None:
     async with live_client(stack.ws_url) as client:
-        await client.say(type="hello", protocol=1, mode="talk")
+        await client.say(type="hello", protocol=1, mode="sing")
         error = await client.wait_for(ErrorEvent)
         assert (error.code, error.fatal) == ("bad_message", False)
         assert error.message.startswith("mode: ")
@@ -153,10 +153,14 @@ async def test_an_unknown_voice_is_refused_by_name(stack: Stack) -> None:
         assert error.message.startswith("speaker: ")
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
-async def test_a_foreign_origin_is_refused_in_the_handshake(stack: Stack, origin: Any) -> None:
+@pytest.mark.parametrize(
+    ("origin", "headers"),
+    [("https://evil.example", {}), ("null", {}), (None, {"Cookie": "sessionid=of-a-browser"})],
+)
+async def test_a_foreign_origin_is_refused_in_the_handshake(stack: Stack, origin: Any, headers: dict[str, str]) -> None:
+    """Who sends no Origin must be a program: one that brings a browser's cookie is not believed."""
     with pytest.raises(InvalidStatus) as refused:
-        async with connect(stack.ws_url, origin=origin):
+        async with connect(stack.ws_url, origin=origin, additional_headers=headers):
             pass
     assert refused.value.response.status_code == 403
 
