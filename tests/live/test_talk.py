@@ -105,7 +105,7 @@ async def test_speaking_over_the_answer_stops_it(stack: Stack, question: bytes) 
         async with microphone(client) as said:
             await said.put(question)
             await client.wait_for(AnswerEvent, event="started")
-            await said.put(question)
+            await said.put(question[640 * 20 :])  # at once: tiny models answer for little more than a second
             changed = await client.wait_for(GenerationChanged)
             assert changed.reason == "barge_in"
             assert changed.generation == welcome.generation + 1
