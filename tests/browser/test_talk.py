@@ -199,7 +199,8 @@ def test_in_english_and_on_a_phone(chromium: Browser, stack: Stack) -> None:
     page = talk.page
     assert page.locator("html").get_attribute("lang") == "te"
     page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Speak. Hear your own voice come back.")
+    expect(page.locator("#headline .only-reconstruct")).to_have_text("Speak. Hear your own voice come back.")
+    expect(page.locator("#headline .only-talk")).to_be_hidden()
     assert page.locator("html").get_attribute("lang") == "en"
     page.get_by_role("button", name="Start talking").click()
     talk.wait_until_live()

@@ -80,8 +80,11 @@ class Desk:
         _row, secret = token_create(user=user, name="desk", scopes=["read", "train"], expires_at=expires_at)
         return secret
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """A request to the API; its JSON answer. RuntimeError with the problem's words."""
+    def call(self, method: str, path: str, body: Any = None, *, again: bool = True) -> Any:
+        """A request to the API; its JSON answer. RuntimeError with the problem's words.
+
+        A server error (its database was just restarted) is tried once more when the page says that it is ready.
+        """
         request = urllib.request.Request(
             f"{self.stack.url}api/v1/{path}",
             method=method,
@@ -93,6 +96,9 @@ class Desk:
                 content = answer.read()
                 return json.loads(content) if content else None
         except urllib.error.HTTPError as error:
+            if error.code >= 500 and again:
+                wait_until(self.stack.ready, PATIENCE_S, "the product to be ready again")
+                return self.call(method, path, body, again=False)
             raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from None
 
     # -- data and jobs ----------------------------------------------------------------------------------------
