@@ -102,6 +102,8 @@ class SimpleSide:
         self._owed_ms = 0
         self._came = asyncio.Event()
         self._ready = asyncio.Event()
+        self._wishes: dict[str, Any] = {}
+        """Configuration that came before the session was there."""
         self._seq = 0
         self._generation = 0
         self._pressed = False
@@ -152,8 +154,10 @@ class SimpleSide:
         self._more.set()
 
     def _configure(self, wishes: dict[str, Any]) -> None:
-        if wishes:
+        if wishes and self._ready.is_set():
             self._native(type="config", **wishes)
+        else:
+            self._wishes |= wishes
 
     def _hello(self, mode: str) -> None:
         self._mode = mode
@@ -234,6 +238,7 @@ class SimpleSide:
                     models=message.models,
                 )
                 self._ready.set()
+                self._configure(self._wishes)
             case ConfigChanged():
                 self._follow(message.config.mode, message.config.turn_taking)
                 await self._say(type="config", config=message.config.model_dump())
