@@ -20,6 +20,9 @@ UPLOAD_BYTES = 2049 * MIB
 UPLOADS_AT_ONCE = 4
 """Who sends is known only once the body is there: so many of the big ones may be under way in one process."""
 
+LAB_BYTES = 11 * MIB
+"""A recording for the codec lab (10 MiB) and the form around it."""
+
 _UPLOAD = re.compile(rb"/(training|api/v1)/datasets/[0-9a-f-]{36}/files\Z")
 
 
@@ -28,6 +31,8 @@ def limit_of(path: bytes) -> int:
     path = path.partition(b"?")[0]
     if _UPLOAD.match(path):
         return UPLOAD_BYTES
+    if path == b"/api/v1/lab":
+        return LAB_BYTES
     return ADMIN_BYTES if path.startswith(b"/admin/") else BODY_BYTES
 
 

@@ -16,6 +16,7 @@ import torch
 
 from ml.serve import wire
 from ml.serve.engine import Engine, EngineConfig, Output
+from ml.serve.lab import Lab
 from ml.serve.metrics import serve_metrics
 from ml.serve.registry import Announcer
 from ml.serve.server import InferenceServer, ServerConfig
@@ -103,6 +104,8 @@ class Service:
         self.engine = Engine(
             self.stepper, vad, options.engine, self._publish, self._failed, talker=shelf.talker() if vad else None
         )
+        self.lab = Lab(shelf.codec, device, lambda: self.engine.stats().active > 0)
+        self.server.lab = self.lab
         self._listeners: list[Listener] = []
         self._announcer: Announcer | None = None
         self._metrics: asyncio.Server | None = None
@@ -114,6 +117,7 @@ class Service:
         for address in self.options.listen:
             self._listeners.append(bind(address))
         await asyncio.to_thread(self.engine.start)
+        self.lab.start()
         for listener in self._listeners:
             listener.start()
         await self.server.listen(self.engine, [listener.sock for listener in self._listeners])
@@ -140,6 +144,7 @@ class Service:
         finally:
             for listener in self._listeners:
                 listener.close()
+            await asyncio.to_thread(self.lab.stop)
             await asyncio.to_thread(self.engine.stop)
 
     def _load(self, request: wire.Load) -> Mapping[str, Offer]:

@@ -9,6 +9,8 @@ from dataclasses import asdict
 import numpy as np
 
 from ml.serve.fields import JsonObject
+from ml.serve.lab_encoding import LAB_CLIENT, LAB_SERVER, piece_body, piece_of, up_body, up_of
+from ml.serve.lab_messages import LabPiece, LabUp
 from ml.serve.messages import (
     FRAME_BYTES,
     MAX_QUANTIZERS,
@@ -42,6 +44,8 @@ KIND_AUDIO_UP = 0x02
 KIND_AUDIO_DOWN = 0x03
 KIND_TURN_CODES = 0x04
 KIND_HISTORY = 0x05
+KIND_LAB_UP = 0x06
+KIND_LAB_PIECE = 0x07
 
 LENGTH = struct.Struct("<I")
 _AUDIO_UP = struct.Struct("<III")
@@ -92,6 +96,10 @@ def encode(message: Message) -> bytes:
                 raise WireError("frame_size", f"question has {levels} levels of codes, answer {same}")
             body = _pack(_HISTORY, levels, asked, answered)
             return _frame(KIND_HISTORY, body + _codes_bytes(message.question) + _codes_bytes(message.answer))
+        case LabUp():
+            return _frame(KIND_LAB_UP, up_body(message))
+        case LabPiece():
+            return _frame(KIND_LAB_PIECE, piece_body(message))
         case _:
             values = {key: value for key, value in asdict(message).items() if value is not None}
             text = json.dumps({"type": message.type, **values}, ensure_ascii=False, allow_nan=False)
@@ -141,6 +149,8 @@ def decode_client(payload: bytes) -> ClientMessage:
         return AudioUp(seq, timestamp_ms, generation, bytes(body[_AUDIO_UP.size :]))
     if kind == KIND_HISTORY:
         return _decode_history(body)
+    if kind == KIND_LAB_UP:
+        return up_of(body)
     if kind != KIND_JSON:
         raise WireError("bad_kind", f"message type 0x{kind:02x} is not one a client may send")
     obj = JsonObject.parse(body)
@@ -178,6 +188,8 @@ def decode_client(payload: bytes) -> ClientMessage:
             return StatsRequest()
         case "close":
             return Close()
+        case other if other in LAB_CLIENT:
+            return LAB_CLIENT[other](obj)
         case other if other in TALK_CLIENT:
             return TALK_CLIENT[other](obj)
         case other:
@@ -195,6 +207,8 @@ def decode_server(payload: bytes) -> ServerMessage:
         return _decode_audio_down(body)
     if kind == KIND_TURN_CODES:
         return _decode_turn_codes(body)
+    if kind == KIND_LAB_PIECE:
+        return piece_of(body)
     if kind != KIND_JSON:
         raise WireError("bad_kind", f"message type 0x{kind:02x} is not one a server may send")
     obj = JsonObject.parse(body)
@@ -230,6 +244,8 @@ def decode_server(payload: bytes) -> ServerMessage:
             return Error(code=obj.text("code", 64), message=obj.text("message", 4096))
         case "pong":
             return Pong(id=obj.integer("id", 0, 2**53))
+        case other if other in LAB_SERVER:
+            return LAB_SERVER[other](obj)
         case other if other in TALK_SERVER:
             return TALK_SERVER[other](obj)
         case other:

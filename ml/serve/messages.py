@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from ml.serve.lab_messages import Lab, LabDone, LabPiece, LabUp
 from ml.serve.talk_messages import (
     Answer,
     Codes,
@@ -234,7 +235,9 @@ class AudioDown:
         return hash((self.seq, self.timestamp_ms, self.generation, self.pcm))
 
 
-ClientMessage: TypeAlias = Open | Set | Ping | StatsRequest | Close | AudioUp | Key | Forget | History | Load
+ClientMessage: TypeAlias = (
+    Open | Set | Ping | StatsRequest | Close | AudioUp | Key | Forget | History | Load | Lab | LabUp
+)
 ServerMessage: TypeAlias = (
     Opened
     | Busy
@@ -249,5 +252,7 @@ ServerMessage: TypeAlias = (
     | TurnCodes
     | Loaded
     | LoadFailed
+    | LabPiece
+    | LabDone
 )
 Message: TypeAlias = ClientMessage | ServerMessage

@@ -12,6 +12,8 @@ from typing import Any
 
 from ml.serve import wire
 from ml.serve.engine import Engine, Output
+from ml.serve.lab import Lab
+from ml.serve.lab_intake import LabIntake
 from ml.serve.metrics import AnswerTimes, gauge
 from ml.serve.shelf import Offer, ShelfError
 from ml.serve.slots import Session
@@ -55,6 +57,8 @@ class Connection:
         """No more input is taken; the connection is closed once nothing is unfinished."""
         self.last_answer = False
         """An answer that is being spoken is waited for, too."""
+        self.lab: LabIntake | None = None
+        """A recording for the codec lab that is coming in or in work."""
         self.ended = False
         """Nothing more is sent; what still comes in is read and forgotten."""
         self._max_unsent = max_unsent
@@ -95,6 +99,8 @@ class InferenceServer:
         self.draining = False
         self.offers = dict(offers)
         """What is offered to sessions that begin now, by mode."""
+        self.lab: Lab | None = None
+        """Takes recordings for the codec lab; None: there is none here."""
         self.no_talk = "talk is not served here; use 'reconstruct'"
         self._load_model = load
         self._times = AnswerTimes()
@@ -228,6 +234,8 @@ class InferenceServer:
             log.exception("a connection failed")
         finally:
             self._release(connection)
+            if connection.lab is not None:
+                connection.lab.forget()
             self._connections.discard(connection)
             writer.close()
 
@@ -273,6 +281,14 @@ class InferenceServer:
                 if not session.talk:
                     raise wire.WireError("bad_message", "only a session of mode talk can be told that")
                 self.engine.order(session, message)
+            case wire.Lab():
+                return self._lab(connection, message)
+            case wire.LabUp():
+                if connection.lab is None:
+                    raise wire.WireError("not_open", "a part of a recording needs 'lab' first")
+                if not connection.lab.add(message):
+                    connection.send(wire.Busy(self._config.full_retry_s))
+                    return False
             case wire.Load():
                 chore = asyncio.create_task(self._load(connection, message))
                 self._chores.add(chore)
@@ -314,6 +330,15 @@ class InferenceServer:
                 models=offer.models,
             )
         )
+        return True
+
+    def _lab(self, connection: Connection, message: wire.Lab) -> bool:
+        if self.lab is None or self.draining:
+            connection.send(wire.Busy(self._config.drain_retry_s))
+            return False
+        if connection.session is not None or (connection.lab is not None and not connection.lab.done):
+            raise wire.WireError("already_open", "this connection is in use; open another for the lab")
+        connection.lab = LabIntake(message, self.lab, connection.send, asyncio.get_running_loop())
         return True
 
     async def _load(self, connection: Connection, request: wire.Load) -> None:

@@ -80,6 +80,13 @@ class Shelf:
             self.no_talk = f"talk is not served here: {error}"
             log.warning("%s", self.no_talk)
 
+    def codec(self, preset: str) -> Loaded | None:
+        """The newest codec of that preset, or None where it is not loaded."""
+        for loaded in (self.hifi, self.dialogue):
+            if loaded is not None and loaded.card["preset"] == preset:
+                return loaded
+        return None
+
     def stepper(self) -> CodecStepper:
         """State for mode reconstruct with the newest codec."""
         assert self.hifi is not None

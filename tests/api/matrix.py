@@ -91,6 +91,7 @@ API: dict[str, list[Row]] = {
     "api:model-detail": [Row("get", ROLES_SEE)],
     "api:model-promote": [Row("post", ADMINS_DO)],
     "api:model-roll-back": [Row("post", ADMINS_DO, {"kind": "codec", "preset": "hifi"})],
+    "api:lab": [Row("post", EVERYONE, {"preset": "hifi"})],
     "api:preferences": [Row("get", LOGGED_IN), Row("patch", LOGGED_IN, {"rate": 1.1})],
     "api:stats": [Row("get", LOGGED_IN)],
     "api:schema": [Row("get", OPEN)],

@@ -25,6 +25,7 @@ _SERVICE_STATUS = {
         ("job_over", "job_not_over", "dataset_closed", "dataset_in_use", "no_former", "refused", "bad_weights"),
         status.HTTP_409_CONFLICT,
     ),
+    **dict.fromkeys(("not_audio", "unknown_preset"), status.HTTP_400_BAD_REQUEST),
     "too_big": status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     "disk_full": status.HTTP_507_INSUFFICIENT_STORAGE,
 }

@@ -17,6 +17,9 @@ from voiceplatform.client_address import client_address
 class ByScope(SimpleRateThrottle):
     """One budget for each scope and token, else user, else address; see ``API_THROTTLE_RATES``."""
 
+    budget: str | None = None
+    """A rate of its own in ``API_THROTTLE_RATES``, for anyone."""
+
     def __init__(self) -> None:
         """The rate depends on the request: :meth:`allow_request` sets it."""
 
@@ -24,7 +27,7 @@ class ByScope(SimpleRateThrottle):
         access = access_of(view)
         if access is None:
             return True
-        self.scope = access.scope if request.user.is_authenticated else "public"
+        self.scope = self.budget or (access.scope if request.user.is_authenticated else "public")
         self.num_requests, self.duration = settings.API_THROTTLE_RATES[self.scope], 60
         self.rate = f"{self.num_requests}/min"
         return super().allow_request(request, view)

@@ -29,7 +29,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_METADATA_CLASS": None,
 }
 
-API_THROTTLE_RATES = {"public": 120, "read": 600, "config:write": 120, "train": 60, "chat": 30}
+API_THROTTLE_RATES = {"public": 120, "read": 600, "config:write": 120, "train": 60, "chat": 30, "lab": 40}
 """Requests a minute, by scope: of one token, else of one user, else (public) of one address."""
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {

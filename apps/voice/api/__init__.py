@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from rest_framework.routers import BaseRouter
 
+from apps.voice.api.lab import LabView
 from apps.voice.api.preferences import PreferencesView
 from apps.voice.api.sessions import SessionViewSet
 from apps.voice.api.stats import StatsView
 from apps.voice.api.turns import TurnViewSet
 
 urlpatterns: list[URLPattern] = [
+    path("lab", LabView.as_view(), name="lab"),
     path("preferences", PreferencesView.as_view(), name="preferences"),
     path("stats", StatsView.as_view(), name="stats"),
 ]

@@ -1,0 +1,155 @@
+"""The codec lab: recordings through a codec and back, on a thread of its own beside the device thread.
+
+Live sessions come first: the thread has a low priority of its own (a property of a thread on Linux), works in pieces of
+half a second, and after each rests as long as the piece took while anybody talks. One recording at a time; a few wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ml.codec import TeluCodec
+from ml.serve import wire
+from ml.serve.shelf import Loaded
+
+log = logging.getLogger(__name__)
+
+WAITING = 3
+"""Recordings that may wait behind the one in work: at most some seconds each."""
+PIECE_S = 0.5
+NICENESS = 10
+PCM_SCALE = 32_768.0
+
+Reply = wire.LabPiece | wire.LabDone | wire.Error
+Find = Callable[[str], Loaded | None]
+
+
+@dataclass(slots=True)
+class LabJob:
+    """One recording. ``say`` is called on the lab's thread, for the last time with `LabDone` or `Error`."""
+
+    request: wire.Lab
+    pcm: npt.NDArray[np.int16]
+    say: Callable[[Reply], None]
+    came_s: float = field(default_factory=time.monotonic)
+    gone: bool = False
+    """Nobody waits for it any more."""
+
+
+class Lab:
+    """Takes recordings from any thread."""
+
+    def __init__(self, find: Find, device: torch.device, busy: Callable[[], bool]) -> None:
+        self._find = find
+        self._device = device
+        self._busy = busy
+        self._jobs: queue.Queue[LabJob | None] = queue.Queue(WAITING + 1)  # one more: the word to stop
+        self._thread = threading.Thread(target=self._run, name="lab", daemon=True)
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to take work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up what waits and end after the present piece."""
+        self._stopping = True
+        with contextlib.suppress(queue.Full):
+            self._jobs.put_nowait(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def submit(self, job: LabJob) -> bool:
+        """Queue a recording; False when too many wait already."""
+        if self._stopping or self._jobs.qsize() >= WAITING:
+            return False
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            return False
+        return True
+
+    def _run(self) -> None:
+        torch.set_num_threads(1)
+        if hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        while (job := self._jobs.get()) is not None and not self._stopping:
+            if job.gone:
+                continue
+            try:
+                self._work(job)
+            except Exception as error:
+                log.exception("the codec lab could not work on a recording")
+                job.say(wire.Error("lab_failed", f"the codec failed: {type(error).__name__}"))
+
+    def _work(self, job: LabJob) -> None:
+        loaded = self._find(job.request.preset)
+        if loaded is None:
+            job.say(wire.Error("unknown_preset", f"preset {job.request.preset!r} is not loaded here"))
+            return
+        codec: TeluCodec = loaded.model
+        config = codec.config
+        waited_ms = 1000.0 * (time.monotonic() - job.came_s)
+        with torch.inference_mode():
+            encode_s, decode_s, snr_db = self._through(codec, job)
+        if job.gone or self._stopping:
+            return
+        job.say(
+            wire.LabDone(
+                hop=config.hop,
+                kbps=config.kbps(job.request.quantizers),
+                snr_db=round(snr_db, 2),
+                delay_ms=1000.0 * config.delay_samples / config.sample_rate,
+                waited_ms=round(waited_ms, 1),
+                encode_ms=round(1000 * encode_s, 2),
+                decode_ms=round(1000 * decode_s, 2),
+                model=dict(loaded.card),
+            )
+        )
+
+    def _through(self, codec: TeluCodec, job: LabJob) -> tuple[float, float, float]:
+        """Encode and decode piece by piece; seconds of both, and the signal-to-noise ratio in dB."""
+        config, total = codec.config, len(job.pcm)
+        skip = config.delay_samples
+        step = max(1, round(PIECE_S * config.sample_rate / config.hop)) * config.hop
+        # The last frames flush the look-ahead out, as offline encoding does.
+        source = np.zeros(total + skip + -(total + skip) % config.hop, np.float32)
+        source[:total] = job.pcm / PCM_SCALE
+        state = codec.streaming_state(1)
+        given, encode_s, decode_s, signal, noise = 0, 0.0, 0.0, 0.0, 0.0
+        for at in range(0, len(source), step):
+            if job.gone or self._stopping:
+                break
+            started = time.perf_counter()
+            block = torch.from_numpy(source[at : at + step])[None].to(self._device)
+            codes = codec.encode_stream(block, state)
+            codes_out = codes[0].to("cpu", torch.int32).numpy().astype(np.uint16)
+            encoded = time.perf_counter()
+            audio = codec.decode_stream(codes, state, job.request.quantizers)[0].float().nan_to_num(0.0).cpu().numpy()
+            decoded = time.perf_counter()
+            encode_s += encoded - started
+            decode_s += decoded - encoded
+            audio, skip = audio[skip:], max(0, skip - len(audio))
+            audio = audio[: total - given]
+            true = source[given : given + len(audio)].astype(np.float64)
+            signal += float(np.square(true).sum())
+            noise += float(np.square(true - audio).sum())
+            given += len(audio)
+            pcm = np.clip(np.round(audio * PCM_SCALE), -PCM_SCALE, PCM_SCALE - 1).astype("<i2")
+            job.say(wire.LabPiece(codes_out, pcm.tobytes()))
+            if self._busy():
+                time.sleep(decoded - started)
+        return encode_s, decode_s, 10.0 * math.log10(signal / noise) if signal > 0 and noise > 0 else 0.0
