@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -13,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.speakers.gallery import voice_gallery
+from apps.speakers.selectors import emotions_published
 from apps.training.selectors import model_cards
 from apps.voice.access import guest_key_of
 from apps.voice.exports import session_zip
@@ -28,6 +30,20 @@ PAGE = 30
 def listen(request: HttpRequest) -> HttpResponse:
     """Every published voice in every emotion, by ear."""
     return render(request, "voice/listen.html", {"gallery": voice_gallery()})
+
+
+@require_safe
+def lab(request: HttpRequest) -> HttpResponse:
+    """The codec lab: a voice through a codec, to hear and to see."""
+    gallery = voice_gallery()
+    samples = {f"{row.speaker.slug}-{emotion.slug}": url for row in gallery for emotion, url in row.samples}
+    context = {
+        "gallery": gallery,
+        "emotions": emotions_published(),
+        "samples": samples,
+        "debug": settings.VOICE_PAGE_DEBUG,
+    }
+    return render(request, "voice/lab.html", context)
 
 
 @require_safe

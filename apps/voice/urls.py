@@ -9,6 +9,7 @@ from apps.voice import pages, views
 urlpatterns = [
     path("", views.talk, name="talk"),
     path("listen", pages.listen, name="listen"),
+    path("lab", pages.lab, name="lab"),
     path("about", pages.about, name="about"),
     path("history", pages.history, name="history"),
     path("history/<uuid:session_id>", pages.history_session, name="history-session"),

@@ -104,7 +104,7 @@ API: dict[str, list[Row]] = {
 }
 
 PAGES: dict[str, list[Row]] = {
-    **{name: [Row("get", OPEN)] for name in ("talk", "listen", "about", "history")},
+    **{name: [Row("get", OPEN)] for name in ("talk", "listen", "lab", "about", "history")},
     **{name: [Row("get", "404 200 404 404 404 404 404")] for name in ("history-session", "history-export")},
     "history-delete": [Row("post", "404 302 404 404 404 404 404")],
     "favicon": [Row("get", EVERYONE)],
