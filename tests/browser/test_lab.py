@@ -170,10 +170,10 @@ def test_ones_own_voice(lab: TalkPage, clips: list[Audio]) -> None:
     stop = page.get_by_role("button", name="రికార్డింగ్ ఆపండి")
     expect(stop).to_be_visible(timeout=PATIENCE_MS)
     page.wait_for_function(
-        "Number.parseFloat(document.querySelector('#lab-record-time').textContent) > 4", timeout=2 * PATIENCE_MS
+        "() => Number.parseFloat(document.querySelector('#lab-record-time').textContent) > 4", timeout=2 * PATIENCE_MS
     )
     stop.click()
-    page.wait_for_function("__lab.pair.seconds > 3.9 && __lab.pair.seconds < 15", timeout=2 * PATIENCE_MS)
+    page.wait_for_function("() => __lab.pair.seconds > 3.9 && __lab.pair.seconds < 15", timeout=2 * PATIENCE_MS)
     ready(page)
     original, codec = samples_of(page, "original"), samples_of(page, "codec")
     assert max(likeness(original, clip) for clip in clips) > 0.9, "what the microphone said"
