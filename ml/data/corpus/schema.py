@@ -28,6 +28,8 @@ MIN_WORDS, MAX_WORDS = 3, 18
 """Words of an answer. Shorter ones sound curt, longer ones are more than the small model can hold."""
 MAX_ASK_WORDS = 20
 """Words of a question."""
+MIN_TRAIN = 6
+"""Training phrasings of an intent."""
 
 ZWNJ = "\u200c"
 # Telugu letters and signs without the digits (numbers are written as words), four marks and the non-joiner.
@@ -110,7 +112,7 @@ class Answer(_Model):
 class Ask(_Model):
     """Ways to say one thing, kept apart by split in the file itself."""
 
-    train: list[AskText] = Field(min_length=6)
+    train: list[AskText] = Field(min_length=MIN_TRAIN)
     validation: list[AskText] = Field(min_length=2)
     test: list[AskText] = Field(min_length=2)
 

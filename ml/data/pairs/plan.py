@@ -1,4 +1,8 @@
-"""From corpus, size and seed to the list of clips and pairs: pure and deterministic, nothing is rendered here."""
+"""From corpus, size and seed to the list of clips and pairs: pure and deterministic, nothing is rendered here.
+
+Clips stay the same while the corpus grows at the end of its lists: each phrasing has random numbers of its own, apart
+from those of the answers, and choices among phrasings are made by rank. So what was rendered once is used again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from ml.data.corpus.loader import Corpus
-from ml.data.corpus.schema import SPLITS, Answer, Chain, FollowKind, Intent, Split, sound_key
+from ml.data.corpus.schema import MIN_TRAIN, SPLITS, Answer, Chain, FollowKind, Intent, Split, sound_key
 from ml.data.pairs.answers import AnswerBook
 from ml.data.pairs.rewording import load_synonyms, reword
 from ml.data.pairs.schema import ClipSpec, Group, PairKind, PairSpec, Plan
@@ -71,11 +75,11 @@ class _Planner:
             for kind, extra in (("why", intent.why), ("more", intent.more)):
                 if extra is not None:
                     self.book.add(f"{intent.id}/{kind}", extra, max(2, self.size.renderings // 2))
-        for split in SPLITS:
-            for chain in self._chains(split):
-                for number, turn in enumerate(chain.turns):
-                    answer = Answer(text=turn.answer, emotion=turn.emotion)
-                    self.book.add(f"{chain.id}/{number}", answer, max(2, self.size.renderings // 2))
+        told = {chain.id for split in SPLITS for chain in self._chains(split)}
+        for chain in self.corpus.chains:
+            for number, turn in enumerate(chain.turns if chain.id in told else ()):
+                answer = Answer(text=turn.answer, emotion=turn.emotion)
+                self.book.add(f"{chain.id}/{number}", answer, max(2, self.size.renderings // 2))
         for followup in self.corpus.followups.values():
             for number, answer in enumerate(followup.default):
                 self.book.add(f"follow.{followup.kind}/{number}", answer, self.size.renderings)
@@ -86,10 +90,11 @@ class _Planner:
     # -- training ----------------------------------------------------------------------------------------
 
     def _train_intent(self, intent: Intent) -> None:
-        rng = self._rng("train", intent.id)
         ids = self.book.ids(intent)
         pairs: list[PairSpec] = []
         for phrasing in intent.ask.train:
+            rng = self._rng("train", intent.id, phrasing)
+            answering = self._rng("train", intent.id, phrasing, "answers")
             talkers = rng.choice(self.size.talkers, min(self.size.asked_by, self.size.talkers), replace=False)
             for number, talker in enumerate(int(t) for t in talkers):
                 self.asked[phrasing].add(talker)
@@ -97,10 +102,11 @@ class _Planner:
                 if number and rng.random() < self.size.reworded:  # the phrasing itself is always among them
                     text = self._reworded(phrasing, rng)
                 clip = self._ask(text, "train", talker, rng)
-                pairs.append(
-                    self._pair(clip, self._acceptable(ids, rng), intent.id, "intent", "train", "train", rng=rng)
-                )
-        self._follow(intent, pairs, "train", "train", self.size.followups, rng)
+                answers = self._acceptable(ids, answering)
+                pairs.append(self._pair(clip, answers, intent.id, "intent", "train", "train", rng=answering))
+        # After the first phrasings alone: which pair a follow-up comes after must not change as the list grows.
+        first = pairs[: MIN_TRAIN * len(pairs) // len(intent.ask.train)]
+        self._follow(intent, first, "train", "train", self.size.followups)
 
     def _follow(
         self,
@@ -109,18 +115,19 @@ class _Planner:
         split: Split,
         group: Group,
         times: int,
-        rng: np.random.Generator,
     ) -> None:
         """Follow-ups after pairs of an intent, by the same talker; `times` of each kind."""
         for kind, followup in self.corpus.followups.items():
-            for _ in range(times):
-                earlier = before[int(rng.integers(len(before)))]
+            for time in range(times):
+                key = ("follow", intent.id, kind, split, time)
+                rng = self._rng(*key)
+                earlier = self._one(before, rng)
                 talker = self.clips[earlier.question].talker
                 answers = self._following(intent, kind, earlier)
                 if not answers:
                     continue
-                phrasing = self._one(followup.ask.of(split), rng)
-                clip = self._ask(phrasing, split, talker - _FIRST_TALKER[split], rng)
+                phrasing = self._ranked(followup.ask.of(split), *key)[0]
+                clip = self._ask(phrasing, split, talker - _FIRST_TALKER[split], self._rng(*key, phrasing))
                 self._pair(clip, answers, f"follow.{kind}", "followup", split, group, rng=rng, context=(earlier,))
 
     def _following(self, intent: Intent, kind: FollowKind, earlier: PairSpec) -> tuple[str, ...]:
@@ -136,13 +143,14 @@ class _Planner:
     def _train_defaults(self) -> None:
         """Follow-ups when nothing was said before."""
         for kind, followup in self.corpus.followups.items():
-            rng = self._rng("defaults", kind)
             ids = tuple(self.book.known(f"follow.{kind}/{n}") for n in range(len(followup.default)))
             for phrasing in followup.ask.train[: None if self.size.intents is None else 1]:
+                rng = self._rng("defaults", kind, phrasing)
+                answering = self._rng("defaults", kind, phrasing, "answers")
                 for _ in range(self.size.asked_by):
                     clip = self._ask(phrasing, "train", int(rng.integers(self.size.talkers)), rng)
-                    answers = self._acceptable(ids, rng)
-                    self._pair(clip, answers, f"follow.{kind}", "followup", "train", "train", rng=rng)
+                    answers = self._acceptable(ids, answering)
+                    self._pair(clip, answers, f"follow.{kind}", "followup", "train", "train", rng=answering)
 
     def _chains(self, split: Split) -> list[Chain]:
         chains = [chain for chain in self.corpus.chains if chain.split == split]
@@ -156,9 +164,10 @@ class _Planner:
         before: list[PairSpec] = []
         for number, turn in enumerate(chain.turns):
             text = turn.ask
-            if split == "train" and telling and rng.random() < self.size.reworded:
-                text = self._reworded(text, rng)
-            clip = self._ask(text, split, talker, rng)
+            words = self._rng("turn", chain.id, number, telling, text)
+            if split == "train" and telling and words.random() < self.size.reworded:
+                text = self._reworded(text, words)
+            clip = self._ask(text, split, talker, words)
             intent = turn.intent or (f"follow.{turn.follow}" if turn.follow else "chain")
             answers = (self.book.known(f"{chain.id}/{number}"),)
             before.append(
@@ -205,11 +214,11 @@ class _Planner:
             ("seen", False, False), ("phrasings", True, False), ("voices", False, True), ("both", True, True),
         )  # fmt: skip
         for group, new_words, new_voice in grounds:
-            rng = self._rng(split, group)
-            choices = [
-                (intent, text) for intent in self.intents for text in intent.ask.of(split if new_words else "train")
-            ]
-            for intent, phrasing in self._shuffled(choices, rng)[:count]:
+            choices = {
+                text: intent for intent in self.intents for text in intent.ask.of(split if new_words else "train")
+            }
+            for phrasing in self._ranked(list(choices), split, group)[:count]:
+                intent, rng = choices[phrasing], self._rng(split, group, phrasing)
                 whose: Split = split if new_voice else "train"
                 talker = int(rng.integers(self._talkers(whose)))
                 while (
@@ -221,7 +230,7 @@ class _Planner:
                 self._pair(clip, answers, intent.id, "intent", split, group, rng=rng,
                            phrasing_split=split if new_words else "train")  # fmt: skip
                 if new_words and new_voice and rng.random() < 0.35:
-                    self._follow(intent, self.pairs[-1:], split, "followups", 1, rng)
+                    self._follow(intent, self.pairs[-1:], split, "followups", 1)
         chains = self._chains(split)
         tellings = -(-count // max(1, sum(len(chain.turns) for chain in chains)))
         for chain in chains:
@@ -237,6 +246,10 @@ class _Planner:
     def _rng(self, *parts: object) -> np.random.Generator:
         told = hashlib.sha256(repr((self.seed, *parts)).encode()).digest()
         return np.random.default_rng(int.from_bytes(told[:8], "little"))
+
+    def _ranked(self, texts: Sequence[str], *key: object) -> list[str]:
+        """Texts in a random order in which a new text changes no place of the others among themselves."""
+        return sorted(texts, key=lambda text: self._rng(*key, text).random())
 
     @staticmethod
     def _one(items: Sequence[_Item], rng: np.random.Generator) -> _Item:

@@ -1,6 +1,7 @@
 """The plan of pairs: pure, balanced, and with nothing held out that training hears."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,25 @@ def test_plan_depends_on_its_arguments_alone(corpus: Corpus, sources: Sources) -
     tiny = plan_pairs(corpus, SIZES["tiny"], 1)
     assert plan_pairs(corpus, SIZES["tiny"], 2).digest != tiny.digest
     assert not any(pair.kind == "out_of_domain" for pair in tiny.pairs)  # no sentences, no recordings given
+
+
+def test_new_phrasings_leave_the_questions_of_before_as_they_were(corpus: Corpus) -> None:
+    """Else one new phrasing would mean to render everything anew."""
+    name = next(iter(corpus.intents))
+    grown = corpus.topics[0].model_dump()
+    grown["intents"][0]["ask"]["train"] += ["కొత్త మాట ఒకటి", "కొత్త మాట రెండు"]
+    topics = (type(corpus.topics[0]).model_validate(grown), *corpus.topics[1:])
+    before, after = (plan_pairs(c, SIZES["base"], 1) for c in (corpus, replace(corpus, topics=topics)))
+
+    def asked(plan: Plan, *groups: str) -> set[str]:
+        return {pair.question for pair in plan.pairs if pair.group in groups}
+
+    assert asked(before, "train") < asked(after, "train")
+    new = asked(after, "train") - asked(before, "train")
+    assert {pair.intent for pair in after.pairs if pair.question in new} == {name}
+    assert len(new) == 2 * SIZES["base"].asked_by
+    held_out = ("seen", "phrasings", "voices", "both", "followups", "chains")
+    assert len(asked(after, *held_out) - asked(before, *held_out)) <= 4  # new phrasings may be chosen, too
 
 
 def test_rewording_changes_words_and_never_into_a_held_out_phrasing(corpus: Corpus) -> None:
