@@ -106,9 +106,10 @@ def check(
 
     counts = load_corpus(folder or CORPUS_DIR).counts()
     typer.echo(f"{counts.intents} intents in {counts.topics} topics")
-    for name, held in (("phrasings", counts.phrasings), ("chains", counts.chains)):
+    for name, held in (("phrasings", counts.phrasings), ("phrasings of turns", counts.turn_phrasings)):
         typer.echo(f"{sum(held.values())} {name}: " + ", ".join(f"{held.get(s, 0)} {s}" for s in SPLITS))
-    typer.echo(f"{counts.turns} turns in chains, {counts.longest_chain} in the longest; {counts.fallbacks} fallbacks")
+    typer.echo(f"{counts.chains} chains of {counts.turns} turns, {counts.longest_chain} in the longest")
+    typer.echo(f"{counts.fallbacks} fallbacks")
     typer.echo(f"{counts.answers} answers: " + ", ".join(f"{k} {v}" for k, v in counts.emotions.items()))
 
 

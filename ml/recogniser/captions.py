@@ -151,7 +151,7 @@ def corpus_texts(corpus: Corpus) -> list[str]:
     """Every text of a corpus, answers first."""
     found = [answer.text for answer in corpus.answers()]
     found += [text for intent in corpus.intents.values() for _, text in intent.ask.items()]
-    found += [turn.ask for chain in corpus.chains for turn in chain.turns]
+    found += [text for chain in corpus.chains for turn in chain.turns for _, text in turn.ask.items()]
     return found + [text for follow in corpus.followups.values() for _, text in follow.ask.items()]
 
 

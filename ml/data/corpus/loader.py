@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from ml.data.corpus.schema import (
     FOLLOW_KINDS,
     Answer,
+    Ask,
     Chain,
     ChainsFile,
     FallbacksFile,
@@ -25,6 +26,8 @@ from ml.data.corpus.schema import (
     Intent,
     Split,
     TopicFile,
+    Turn,
+    TurnAsk,
     sound_key,
     words,
 )
@@ -56,15 +59,16 @@ class Counts:
     topics: int
     intents: int
     phrasings: dict[str, int]
-    """Ways to say something, by split (follow-ups included)."""
+    """Ways to say an intent or a follow-up, by split."""
     answers: int
     """Answers of intents with those to `why` and `more`, of chains, follow-ups and fallbacks."""
     emotions: dict[str, int]
     """Answers by emotion."""
-    chains: dict[str, int]
-    """Chains by split."""
+    chains: int
     turns: int
     """Turns of all chains."""
+    turn_phrasings: dict[str, int]
+    """Ways to say the turns, by split."""
     longest_chain: int
     """Turns of the longest chain."""
     fallbacks: int
@@ -96,6 +100,13 @@ class Corpus:
             found += followup.default
         return [*found, *self.fallbacks]
 
+    def held_out(self, split: Split) -> list[str]:
+        """Every phrasing kept for a split (of intents, follow-ups and turns of chains); some stand twice."""
+        asks: list[Ask | TurnAsk] = [intent.ask for intent in self.intents.values()]
+        asks += [followup.ask for followup in self.followups.values()]
+        asks += [turn.ask for chain in self.chains for turn in chain.turns]
+        return [text for ask in asks for text in ask.of(split)]
+
     def counts(self) -> Counts:
         """How much there is of everything."""
         intents, answers = self.intents, self.answers()
@@ -106,8 +117,11 @@ class Corpus:
             phrasings=dict(Counter(split for ask in asks for split, _ in ask.items())),
             answers=len(answers),
             emotions=dict(Counter(answer.emotion for answer in answers).most_common()),
-            chains=dict(Counter(chain.split for chain in self.chains)),
+            chains=len(self.chains),
             turns=sum(len(chain.turns) for chain in self.chains),
+            turn_phrasings=dict(
+                Counter(split for chain in self.chains for t in chain.turns for split, _ in t.ask.items())
+            ),
             longest_chain=max((len(chain.turns) for chain in self.chains), default=0),
             fallbacks=len(self.fallbacks),
         )
@@ -178,6 +192,8 @@ class _Checker:
         """Sound of a phrasing -> (intent or follow-up kind, split, where it stands)."""
         self.bags: dict[tuple[str, ...], tuple[str, str]] = {}
         """Words of a phrasing, sorted -> (intent or follow-up kind, where)."""
+        self.said: dict[str, tuple[Split, str]] = {}
+        """Sound of a turn's phrasing -> (split, where it stands first)."""
 
     def run(self) -> list[str]:
         for file, topic in self.topics:
@@ -217,20 +233,25 @@ class _Checker:
 
     def _chain(self, where: str, chain: Chain) -> None:
         for number, turn in enumerate(chain.turns, start=1):
-            at = f"{where}: turn {number}: {turn.ask!r}"
+            at = f"{where}: turn {number}"
             if self.whole and turn.intent is not None and turn.intent not in self.places:
                 self.problems.append(f"{at}: there is no intent {turn.intent}: correct the name, or leave intent out")
-            known = self.phrasings.get(sound_key(turn.ask))
-            if known is None:
-                continue
-            owner, split, place = known
+            for split, text in turn.ask.items():
+                self._turn(f"{at}: {split}", turn, split, text)
+
+    def _turn(self, where: str, turn: Turn, split: Split, text: str) -> None:
+        """A turn may be said as an intent, a follow-up or another turn is, but then for the same split."""
+        key = sound_key(text)
+        other, place = self.said.setdefault(key, (split, where))
+        if key in self.phrasings:
+            owner, other, place = self.phrasings[key]
             if owner != (turn.follow or turn.intent):
-                key = "follow" if owner in FOLLOW_KINDS else "intent"
-                self.problems.append(f"{at} is a phrasing of [{place}]: write {key}: {owner}, or reword it")
-            if split not in ("train", chain.split):
+                name = "follow" if owner in FOLLOW_KINDS else "intent"
                 self.problems.append(
-                    f"{at} is kept for {split} by [{place}], but the chain is for {chain.split}: reword it"
+                    f"{where}: {text!r} is a phrasing of [{place}]: write {name}: {owner}, or reword it"
                 )
+        if other != split:
+            self.problems.append(f"{where}: {text!r} is kept for {other} by [{place}]: reword one of them")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -31,9 +31,11 @@ def render_page(corpus: Corpus) -> str:
     for kind, followup in corpus.followups.items():
         lines.append(f"| `{kind}`: {_KINDS[kind]} | {followup.ask.train[0]} | {_answer(followup.default[0])} |")
     lines += ["", "## Chains", "", "Conversations in which later answers depend on earlier turns.", ""]
-    lines += ["| chain | split | turns | begins with |", "|---|---|---|---|"]
+    lines += ["Each is learned; validation and test ask it in words that training has not.", ""]
+    lines += ["| chain | turns | begins with | in the test |", "|---|---|---|---|"]
     for chain in corpus.chains:
-        lines.append(f"| `{chain.id}` | {chain.split} | {len(chain.turns)} | {chain.turns[0].ask} |")
+        ask = chain.turns[0].ask
+        lines.append(f"| `{chain.id}` | {len(chain.turns)} | {ask.train[0]} | {ask.test[0]} |")
     if corpus.chains:
         longest = max(corpus.chains, key=lambda chain: len(chain.turns))
         lines += ["", f"The longest, `{longest.id}`:", ""]
@@ -49,13 +51,13 @@ def _answer(answer: Answer) -> str:
 
 def _turn(turn: Turn) -> str:
     follow = f" ({turn.follow})" if turn.follow else ""
-    return f"- {turn.ask}{follow} → {turn.answer} ({turn.emotion})"
+    return f"- {turn.ask.train[0]}{follow} → {turn.answer} ({turn.emotion})"
 
 
 def _counts(corpus: Corpus) -> list[str]:
     counts = corpus.counts()
     phrasings = ", ".join(f"{counts.phrasings.get(split, 0)} for {split}" for split in SPLITS)
-    chains = ", ".join(f"{counts.chains.get(split, 0)} for {split}" for split in SPLITS)
+    said = ", ".join(f"{counts.turn_phrasings.get(split, 0)} for {split}" for split in SPLITS)
     emotions = ", ".join(f"{name} {count}" for name, count in counts.emotions.items())
     return [
         "Written for this product in spoken Telugu. Splits are set in the files, phrasing by phrasing.",
@@ -63,8 +65,8 @@ def _counts(corpus: Corpus) -> list[str]:
         f"- {counts.intents} intents in {counts.topics} topics",
         f"- {sum(counts.phrasings.values())} phrasings: {phrasings}",
         f"- {counts.answers} answers by emotion: {emotions}",
-        f"- {sum(counts.chains.values())} chains ({chains}) of {counts.turns} turns; the longest has "
-        f"{counts.longest_chain}",
+        f"- {counts.chains} chains of {counts.turns} turns, the longest has {counts.longest_chain}; "
+        f"{sum(counts.turn_phrasings.values())} phrasings of their turns: {said}",
         f"- {counts.fallbacks} fallbacks",
         "",
     ]
@@ -77,8 +79,8 @@ def _format() -> list[str]:
         "One file a topic in `ml/data/corpus/te`, besides `chains-*.yaml`, `followups.yaml` and `fallbacks.yaml`.",
         "`ml/data/corpus/schema.py` defines them; `python -m ml data corpus check [FOLDER]` tells every problem of",
         "a folder. Texts are in Telugu script (English words too), numbers as words, marks `, . ? !` only; an answer",
-        "has 3 to 18 words. No phrasing stands twice in the corpus, marks and spaces aside, and a chain uses no",
-        "phrasing that is kept for another split.",
+        "has 3 to 18 words. No phrasing stands twice in the corpus, marks and spaces aside; only turns of chains may",
+        "be said as an intent, a follow-up or another turn is, but then for the same split.",
         "",
         "```yaml",
         "topic: food",
@@ -93,6 +95,18 @@ def _format() -> list[str]:
         '    answers: [{text: "…", emotion: happy}]   # 2 or more',
         '    why: {text: "…", emotion: thinking}      # optional: the user then asks why',
         '    more: {text: "…", emotion: happy}        # optional: the user then asks for more',
+        "```",
+        "",
+        "`chains-*.yaml`:",
+        "",
+        "```yaml",
+        "chains:",
+        "  - id: chains.pulihora_lesson",
+        "    turns:                       # 2 to 10",
+        '      - ask: {train: ["…"], validation: ["…"], test: ["…"]}   # 3, 1 and 1 or more',
+        '        answer: "…"',
+        "        emotion: happy",
+        "        intent: cooking.pulihora   # or follow: again, why, more, other; or neither",
         "```",
         "",
     ]

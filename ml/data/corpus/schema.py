@@ -109,12 +109,12 @@ class Answer(_Model):
     emotion: Emotion
 
 
-class Ask(_Model):
+class _Phrasings(_Model):
     """Ways to say one thing, kept apart by split in the file itself."""
 
-    train: list[AskText] = Field(min_length=MIN_TRAIN)
-    validation: list[AskText] = Field(min_length=2)
-    test: list[AskText] = Field(min_length=2)
+    train: list[AskText]
+    validation: list[AskText]
+    test: list[AskText]
 
     def of(self, split: Split) -> list[str]:
         """Phrasings of one split."""
@@ -123,6 +123,30 @@ class Ask(_Model):
     def items(self) -> list[tuple[Split, str]]:
         """(split, phrasing), in the order of the file."""
         return [(split, text) for split in SPLITS for text in self.of(split)]
+
+
+class Ask(_Phrasings):
+    """Ways to say an intent or a follow-up."""
+
+    train: list[AskText] = Field(min_length=MIN_TRAIN)
+    validation: list[AskText] = Field(min_length=2)
+    test: list[AskText] = Field(min_length=2)
+
+
+class TurnAsk(_Phrasings):
+    """Ways to say one turn of a chain: each means the same at its place in the conversation."""
+
+    train: list[AskText] = Field(min_length=3)
+    validation: list[AskText] = Field(min_length=1)
+    test: list[AskText] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        keys = [sound_key(text) for _, text in self.items()]
+        twice = next((text for number, (_, text) in enumerate(self.items()) if keys[number] in keys[:number]), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} stands twice in this turn: remove or reword one")
+        return self
 
 
 class Intent(_Model):
@@ -162,26 +186,30 @@ class TopicFile(_Model):
 class Turn(_Model):
     """A question and its answer inside a chain."""
 
-    ask: AskText
+    ask: TurnAsk
     answer: AnswerText
     emotion: Emotion
     intent: DottedSlug | None = None
-    """The intent that the question is a phrasing of, where it is one."""
+    """The intent that the question is a case of, where it is one."""
     follow: FollowKind | None = None
     """The follow-up that the question is, where it is one."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if self.intent is not None and self.follow is not None:
-            raise ValueError(f"turn {self.ask!r} has both intent and follow: keep the one that its question is")
+            raise ValueError(
+                f"turn {self.ask.train[0]!r} has both intent and follow: keep the one that its question is"
+            )
         return self
 
 
 class Chain(_Model):
-    """A conversation of 2 to 10 turns, whose later answers depend on the earlier turns."""
+    """A conversation of 2 to 10 turns, whose later answers depend on the earlier turns.
+
+    Every chain is learned; what is held out is the wording of its turns.
+    """
 
     id: DottedSlug
-    split: Split
     turns: list[Turn] = Field(min_length=2, max_length=10)
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ class _Planner:
             self.intents = [intent for intent in self.intents if intent.why and intent.more][: size.intents]
         self.book = AnswerBook(size, seed)
         self.synonyms = load_synonyms()
-        self.kept = {sound_key(text) for text in _held_out_phrasings(corpus)}
+        self.kept = {sound_key(text) for split in SPLITS[1:] for text in corpus.held_out(split)}
         """What training must not hear, not even by a chance of rewording."""
         self.asked: dict[str, set[int]] = defaultdict(set)
         """Phrasing -> training talkers who say it in training."""
@@ -56,7 +56,7 @@ class _Planner:
         for intent in self.intents:
             self._train_intent(intent)
         self._train_defaults()
-        for chain in self._chains("train"):
+        for chain in self._chains():
             for telling in range(self.size.tellings):
                 self._chain(chain, telling, "train", "train")
         share = self.size.out_of_domain
@@ -75,9 +75,8 @@ class _Planner:
             for kind, extra in (("why", intent.why), ("more", intent.more)):
                 if extra is not None:
                     self.book.add(f"{intent.id}/{kind}", extra, max(2, self.size.renderings // 2))
-        told = {chain.id for split in SPLITS for chain in self._chains(split)}
-        for chain in self.corpus.chains:
-            for number, turn in enumerate(chain.turns if chain.id in told else ()):
+        for chain in self._chains():
+            for number, turn in enumerate(chain.turns):
                 answer = Answer(text=turn.answer, emotion=turn.emotion)
                 self.book.add(f"{chain.id}/{number}", answer, max(2, self.size.renderings // 2))
         for followup in self.corpus.followups.values():
@@ -152,20 +151,20 @@ class _Planner:
                     answers = self._acceptable(ids, answering)
                     self._pair(clip, answers, f"follow.{kind}", "followup", "train", "train", rng=answering)
 
-    def _chains(self, split: Split) -> list[Chain]:
-        chains = [chain for chain in self.corpus.chains if chain.split == split]
-        return chains if self.size.chains is None else chains[: self.size.chains]
+    def _chains(self) -> Sequence[Chain]:
+        return self.corpus.chains[: self.size.chains]
 
     def _chain(self, chain: Chain, telling: int, split: Split, group: Group) -> None:
-        """The whole conversation by one talker with one voice."""
+        """The whole conversation by one talker with one voice; tellings take turns with the phrasings of each turn."""
         rng = self._rng("chain", chain.id, telling)
         talker = int(rng.integers(self._talkers(split)))
         voice = self.book.voices[int(rng.integers(len(self.book.voices)))]
         before: list[PairSpec] = []
         for number, turn in enumerate(chain.turns):
-            text = turn.ask
+            phrasings = self._ranked(turn.ask.of(split), "turn", chain.id, number)
+            text = phrasings[telling % len(phrasings)]
             words = self._rng("turn", chain.id, number, telling, text)
-            if split == "train" and telling and words.random() < self.size.reworded:
+            if split == "train" and telling >= len(phrasings) and words.random() < self.size.reworded:
                 text = self._reworded(text, words)
             clip = self._ask(text, split, talker, words)
             intent = turn.intent or (f"follow.{turn.follow}" if turn.follow else "chain")
@@ -231,7 +230,7 @@ class _Planner:
                            phrasing_split=split if new_words else "train")  # fmt: skip
                 if new_words and new_voice and rng.random() < 0.35:
                     self._follow(intent, self.pairs[-1:], split, "followups", 1)
-        chains = self._chains(split)
+        chains = self._chains()
         tellings = -(-count // max(1, sum(len(chain.turns) for chain in chains)))
         for chain in chains:
             for telling in range(tellings):
@@ -337,12 +336,6 @@ class _Planner:
         rest = [clip for clip in self.clips.values() if clip.id not in clips]  # renderings that no pair names
         clips.update({clip.id: clip for clip in self._shuffled(rest, rng)})
         return Plan(self.size.name, self.seed, clips, tuple(ordered.values()), self.book.answers, self.book.clip_answer)
-
-
-def _held_out_phrasings(corpus: Corpus) -> list[str]:
-    asks = [i.ask for i in corpus.intents.values()] + [f.ask for f in corpus.followups.values()]
-    turns = [turn.ask for chain in corpus.chains if chain.split != "train" for turn in chain.turns]
-    return [text for ask in asks for split, text in ask.items() if split != "train"] + turns
 
 
 def heard_in_training(plan: Plan) -> set[str]:

@@ -17,7 +17,7 @@ class Size:
     intents: int | None
     """Intents of the corpus that are used; None for all."""
     chains: int | None
-    """Training chains that are used, and as many of validation and test together; None for all."""
+    """Chains that are used; None for all."""
     talkers: int
     """Synthetic talkers of training; validation and test have a quarter as many each, others."""
     asked_by: int
@@ -31,7 +31,7 @@ class Size:
     followups: int
     """Times that each kind of follow-up is asked after each intent."""
     tellings: int
-    """Times that each training chain is told."""
+    """Times that each chain is told in training."""
     out_of_domain: float
     """Share of training pairs whose question is none of the corpus."""
     validation: int
@@ -44,7 +44,7 @@ SIZES: dict[str, Size] = {
     size.name: size
     for size in (
         Size("tiny", 2, 1, 4, 1, 0.5, 2, 0.25, 1, 1, 0.06, 1, 1),
-        Size("base", None, None, 1_600, 6, 0.5, 8, 0.25, 2, 6, 0.06, 60, 200),
+        Size("base", None, None, 1_600, 6, 0.5, 8, 0.25, 2, 10, 0.06, 60, 200),
         Size("full", None, None, 8_000, 24, 0.6, 36, 0.35, 6, 24, 0.06, 200, 600),
     )
 }

@@ -41,6 +41,12 @@ def intent(name: str, first: int) -> dict[str, Any]:
     }
 
 
+def turn(first: int, answer: str, **kind: str) -> dict[str, Any]:
+    texts = ask(first)["train"]
+    said = {"train": texts[:3], "validation": texts[3:4], "test": texts[4:5]}
+    return {"ask": said, "answer": answer, "emotion": "happy", **kind}
+
+
 @pytest.fixture
 def files() -> Files:
     """A small corpus without a fault."""
@@ -56,10 +62,9 @@ def files() -> Files:
                 "chains": [
                     {
                         "id": "chains.rice",
-                        "split": "train",
                         "turns": [
-                            {"ask": "అఅ చెప్పండి", "intent": "food.rice", "answer": "సరే చెప్తాను వినండి", "emotion": "happy"},
-                            {"ask": "మరి తర్వాత", "answer": "తర్వాత అన్నం తినండి", "emotion": "happy"},
+                            turn(11, "సరే చెప్తాను వినండి", intent="food.rice"),
+                            turn(12, "తర్వాత అన్నం తినండి"),
                         ],
                     }
                 ]
@@ -98,9 +103,9 @@ class TestShippedCorpus:
     def test_it_is_large_enough(self, shipped: Corpus) -> None:
         counts = shipped.counts()
         assert counts.intents >= 200
-        assert sum(counts.chains.values()) >= 40
+        assert counts.chains >= 40
         assert counts.longest_chain == 10
-        assert set(counts.chains) == set(SPLITS)
+        assert counts.turn_phrasings["train"] >= 4 * counts.turns
         assert counts.fallbacks >= 12
 
     def test_every_intent_has_its_phrasings_and_answers(self, shipped: Corpus) -> None:
@@ -120,16 +125,15 @@ class TestShippedCorpus:
         assert set(FOLLOW_KINDS) <= used
 
     def test_no_phrasing_is_in_two_splits(self, shipped: Corpus) -> None:
-        asks = [one.ask for one in shipped.intents.values()] + [f.ask for f in shipped.followups.values()]
-        keys = [{sound_key(text) for a in asks for text in a.of(split)} for split in SPLITS]
+        keys = [{sound_key(text) for text in shipped.held_out(split)} for split in SPLITS]
         for one, other in itertools.combinations(keys, 2):
             assert not one & other
 
-    def test_chains_of_training_use_no_phrasing_that_is_kept(self, shipped: Corpus) -> None:
-        asks = [one.ask for one in shipped.intents.values()] + [f.ask for f in shipped.followups.values()]
-        kept = {sound_key(text) for one in asks for text in [*one.validation, *one.test]}
-        said = {sound_key(turn.ask) for chain in shipped.chains if chain.split == "train" for turn in chain.turns}
-        assert not kept & said
+    def test_turns_are_held_out_in_other_words(self, shipped: Corpus) -> None:
+        """Not even the same words in another order."""
+        for one in (turn for chain in shipped.chains for turn in chain.turns):
+            learned = {tuple(sorted(words(text))) for text in one.ask.train}
+            assert not {tuple(sorted(words(text))) for text in [*one.ask.validation, *one.ask.test]} & learned
 
     def test_every_emotion_is_used(self, shipped: Corpus) -> None:
         assert len(shipped.counts().emotions) == 9
@@ -223,14 +227,27 @@ FAULTS: dict[str, tuple[Callable[[Files], None], list[str]]] = {
         ["chains-a.yaml: chain chains.rice: turn 2", "there is no intent food.soup"],
     ),
     "another intent's phrasing": (
-        _set(*TURN, 0, "intent", "food.tea"),
-        ["turn 1: 'అఅ చెప్పండి' is a phrasing of", "write intent: food.rice"],
+        _set(*TURN, 0, "ask", "train", 1, "ఆఅ చెప్పండి"),
+        ["turn 1: train: 'ఆఅ చెప్పండి' is a phrasing of", "write intent: food.tea"],
     ),
-    "follow-up not named": (_set(*TURN, 1, "ask", "ఊఅ చెప్పండి"), ["write follow: again"]),
-    "kept phrasing in a training chain": (
-        _set(*TURN, 0, "ask", "అఎ చెప్పండి"),
-        ["is kept for validation", "the chain is for train: reword"],
+    "follow-up not named": (_set(*TURN, 1, "ask", "train", 0, "ఊఅ చెప్పండి"), ["write follow: again"]),
+    "kept phrasing learned in a turn": (
+        _set(*TURN, 0, "ask", "train", 0, "అఎ చెప్పండి"),
+        ["turn 1: train: 'అఎ చెప్పండి' is kept for validation by [food.yaml: intent food.rice: validation]: reword"],
     ),
+    "a turn kept for two splits": (
+        _set(*TURN, 1, "ask", "test", 0, f"{LETTERS[11]}అచెప్పండి"),
+        ["chain chains.rice: turn 2: test", "is kept for train by [chains-a.yaml: chain chains.rice: turn 1: train]"],
+    ),
+    "a turn that says it twice": (
+        _set(*TURN, 1, "ask", "test", 0, f"{LETTERS[12]}అచెప్పండి!"),
+        ["chain chains.rice: turns 2.ask", "stands twice in this turn: remove or reword one"],
+    ),
+    "too few for a turn": (
+        _set(*TURN, 1, "ask", "train", ["ఒకే మాట"]),
+        ["chains.rice: turns 2.ask.train", "has 1, needs 3 or more"],
+    ),
+    "a chain with a split": (_set(*TURN[:-1], "split", "test"), ["chains.rice: split", "not a key of this format"]),
     "unknown follow-up": (_set(*TURN, 1, "follow", "how"), ["'how' is not known: use 'again', 'why'"]),
     "intent and follow": (
         lambda files: files["chains-a.yaml"]["chains"][0]["turns"][1].update(follow="why", intent="food.tea"),
@@ -245,7 +262,7 @@ FAULTS: dict[str, tuple[Callable[[Files], None], list[str]]] = {
     ),
     "one turn": (_drop(*TURN, 1), ["chains.rice: turns", "has 1, needs 2"]),
     "eleven turns": (
-        _set(*TURN[:-1], "turns", [{"ask": "మాట", "answer": "ఇది ఒక జవాబు", "emotion": "happy"}] * 11),
+        _set(*TURN[:-1], "turns", [turn(11, "ఇది ఒక జవాబు")] * 11),
         ["turns", "has 11, may have 10"],
     ),
     "kind twice": (_set("followups.yaml", "followups", 1, "kind", "again"), ["kind again stands twice", "no kind why"]),

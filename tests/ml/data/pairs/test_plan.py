@@ -49,7 +49,7 @@ def test_base_is_as_large_as_promised(base: Plan, corpus: Corpus) -> None:
     assert 0.05 < share < 0.07
     groups = Counter((pair.split, pair.group) for pair in base.pairs)
     for group in ("seen", "phrasings", "voices", "both", "followups", "chains", "out_of_domain"):
-        assert 60 <= groups["validation", group] <= 200
+        assert 60 <= groups["validation", group] <= 300
         assert 190 <= groups["test", group] <= 400
 
 
@@ -78,7 +78,7 @@ def test_splits_keep_phrasings_and_talkers_apart(base: Plan) -> None:
         question = base.clips[pair.question]
         talkers[question.split].add(question.speaker)
         assert pair.talker_split == question.split
-        if pair.group in ("phrasings", "both", "followups"):
+        if pair.group in ("phrasings", "both", "followups", "chains"):
             assert sound_key(question.text) not in heard, question.text
         if pair.group in ("voices", "both", "followups", "chains", "out_of_domain"):
             assert question.split == pair.split
@@ -110,6 +110,20 @@ def test_contexts_are_one_conversation(base: Plan) -> None:
             assert pair.answers == (earlier[-1].answers[0],)
         if pair.intent == "follow.other" and pair.kind == "followup":
             assert earlier[-1].answers[0] not in pair.answers
+
+
+def test_every_chain_is_learned_and_asked_in_other_words(base: Plan, corpus: Corpus) -> None:
+    turns = {f"{chain.id}/{n}": turn for chain in corpus.chains for n, turn in enumerate(chain.turns)}
+    plans = {answer.text: name for name, answer in base.answers.items()}
+    asked: dict[tuple[str, str], set[str]] = {}
+    for pair in base.pairs:
+        if pair.kind == "chain":
+            asked.setdefault((pair.split, pair.answers[0]), set()).add(base.clips[pair.question].text)
+    for turn in turns.values():
+        said = plans[turn.answer]
+        assert asked["train", said] >= set(turn.ask.train)  # the tellings take turns with them
+        assert asked["validation", said] >= set(turn.ask.validation)
+        assert asked["test", said] >= set(turn.ask.test)
 
 
 def test_a_prefix_of_the_render_is_balanced(base: Plan) -> None:

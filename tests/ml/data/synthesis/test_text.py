@@ -94,7 +94,7 @@ def test_every_answer_and_phrasing_of_the_corpus_is_said_whole() -> None:
     corpus = load_corpus()
     asks = [intent.ask for intent in corpus.intents.values()] + [kind.ask for kind in corpus.followups.values()]
     texts = {answer.text for answer in corpus.answers()} | {text for ask in asks for _, text in ask.items()}
-    texts |= {turn.ask for chain in corpus.chains for turn in chain.turns}
+    texts |= {text for chain in corpus.chains for turn in chain.turns for _, text in turn.ask.items()}
     assert len(texts) > 4_000
     for text in texts:
         sentence = analyse(text)
