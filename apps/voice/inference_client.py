@@ -19,6 +19,7 @@ from ml.serve.wire import (
     AudioDown,
     AudioUp,
     Busy,
+    Captioned,
     ClientMessage,
     Close,
     Codes,
@@ -28,6 +29,8 @@ from ml.serve.wire import (
     Forget,
     History,
     Key,
+    LabDone,
+    LabPiece,
     Loaded,
     LoadFailed,
     Mode,
@@ -202,7 +205,7 @@ class InferenceLink:
                     raise InferenceLost(f"{self.address} closed the connection")
                 case Error():
                     raise InferenceLost(f"{self.address}: {message.code}: {message.message}")
-                case Opened() | Busy() | Stats() | Loaded() | LoadFailed():
+                case Opened() | Busy() | Stats() | Loaded() | LoadFailed() | LabPiece() | LabDone() | Captioned():
                     continue
                 case _:
                     return message

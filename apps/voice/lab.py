@@ -6,7 +6,6 @@ The file is looked at here (size, kind), decoded in a process of its own, and se
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import subprocess
 import sys
@@ -18,9 +17,9 @@ from django.utils.translation import gettext as _
 
 from apps.training.sniffing import ARCHIVES, HEAD_BYTES, sniff
 from apps.voice.errors import ServiceError
+from apps.voice.inference_work import recording_sent
 from apps.voice.servers import server_urls
 from ml.serve.wire import (
-    MAX_LAB_PIECE_BYTES,
     MAX_LAB_SAMPLES,
     SAMPLE_RATE,
     Busy,
@@ -29,13 +28,7 @@ from ml.serve.wire import (
     Lab,
     LabDone,
     LabPiece,
-    LabUp,
     WireError,
-    connect,
-    decode_server,
-    parse_address,
-    read_message,
-    write_message,
 )
 from voiceplatform.env import BASE_DIR
 
@@ -46,7 +39,6 @@ DECODERS = 2
 """Decoding processes at a time; a third waits some seconds, then it is told to come back."""
 DECODER_WAIT_S = 10.0
 DECODE_TIMEOUT_S = 30.0
-CONNECT_TIMEOUT_S = 1.0
 RESULT_TIMEOUT_S = 60.0
 
 _decoders = threading.BoundedSemaphore(DECODERS)
@@ -140,16 +132,11 @@ async def lab_reconstruct(*, pcm: bytes, preset: str, quantizers: int) -> LabRes
 
 
 async def _ask(url: str, pcm: bytes, preset: str, quantizers: int) -> LabResult | Busy | Error:
-    async with asyncio.timeout(CONNECT_TIMEOUT_S):
-        reader, writer = await connect(parse_address(url))
-    try:
-        await write_message(writer, Lab(preset, quantizers, len(pcm) // 2))
-        for at in range(0, len(pcm), MAX_LAB_PIECE_BYTES):
-            await write_message(writer, LabUp(pcm[at : at + MAX_LAB_PIECE_BYTES]))
-        audio: list[bytes] = []
-        codes: list[Codes] = []
-        while True:
-            match await read_message(reader, decode_server):
+    audio: list[bytes] = []
+    codes: list[Codes] = []
+    async with recording_sent(url, Lab(preset, quantizers, len(pcm) // 2), pcm) as answers:
+        async for answer in answers:
+            match answer:
                 case LabPiece() as piece:
                     audio.append(piece.pcm)
                     codes.append(piece.codes)
@@ -157,11 +144,4 @@ async def _ask(url: str, pcm: bytes, preset: str, quantizers: int) -> LabResult 
                     return LabResult(b"".join(audio), np.concatenate(codes, axis=1), done)
                 case Busy() | Error() as refusal:
                     return refusal
-                case None:
-                    raise ConnectionResetError(f"{url} hung up")
-                case _:
-                    continue
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+    raise ConnectionResetError(f"{url} hung up")

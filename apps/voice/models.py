@@ -102,6 +102,15 @@ class VoiceSession(models.Model):
         on_delete=models.SET_NULL,
         related_name="sessions",
     )
+    mix_speaker = models.ForeignKey(
+        Speaker,
+        verbose_name=_("mixed with"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    mix_share = models.FloatField(_("share of the one mixed in"), default=0.5, validators=_within(INTENSITY))
     mode = models.CharField(_("mode"), max_length=12, choices=Mode)
     turn_taking = models.CharField(_("turn-taking"), max_length=8, choices=TurnTaking, default=TurnTaking.STREAM)
     quantizers = models.PositiveSmallIntegerField(
@@ -164,6 +173,7 @@ class VoiceSession(models.Model):
             models.CheckConstraint(condition=Q(pitch_semitones__range=PITCH_SEMITONES), name="session_pitch_range"),
             models.CheckConstraint(condition=Q(energy_db__range=ENERGY_DB), name="session_energy_range"),
             models.CheckConstraint(condition=Q(rate__range=RATE), name="session_rate_range"),
+            models.CheckConstraint(condition=Q(mix_share__range=INTENSITY), name="session_mix_share_range"),
             models.CheckConstraint(
                 condition=Q(accent__isnull=True) | Q(accent__range=ACCENT), name="session_accent_range"
             ),
@@ -192,6 +202,11 @@ class VoiceSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_mode_display()} {str(self.id)[:8]}"
+
+    @property
+    def mix(self) -> str | None:
+        """Slug of the voice that is mixed in."""
+        return self.mix_speaker.slug if self.mix_speaker else None
 
 
 class VoicePreference(models.Model):
@@ -299,6 +314,7 @@ class Turn(models.Model):
     duration_ms = models.PositiveIntegerField(_("duration (ms)"))
     interrupted_at_ms = models.PositiveIntegerField(_("interrupted at (ms)"), null=True, blank=True)
     response_ms = models.PositiveIntegerField(_("response (ms)"), null=True, blank=True)
+    caption = models.TextField(_("caption (approximate)"), blank=True)
     latency = models.JSONField(_("latency (ms)"), default=dict, blank=True)
     model_versions = models.JSONField(_("models"), default=dict, blank=True)
     stats = models.JSONField(_("figures"), default=dict, blank=True)

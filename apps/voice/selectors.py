@@ -55,7 +55,7 @@ def sessions_for_list() -> QuerySet[VoiceSession]:
     The figures are sub-queries of the rows that are read: a join would count the turns of every session there is.
     """
     turns = Turn.objects.filter(session=OuterRef("pk")).order_by().values("session")
-    return VoiceSession.objects.select_related("owner", "speaker", "emotion").annotate(
+    return VoiceSession.objects.select_related("owner", "speaker", "emotion", "mix_speaker").annotate(
         turn_total=Coalesce(Subquery(turns.annotate(n=Count("pk")).values("n")), 0),
         slowest_ms=Subquery(turns.annotate(slowest=Max("response_ms")).values("slowest")),
     )
@@ -81,7 +81,7 @@ def session_timeline(*, session_id: UUID) -> list[dict[str, Any]]:
                 {
                     "turn": str(turn.pk),
                     "index": turn.index,
-                    "side": "answer" if output else "heard",
+                    "side": "answer" if output or turn.role == Turn.Role.ASSISTANT else "heard",
                     # What is sent back while someone speaks (reconstruct) is heard a response later than it was said.
                     "start": turn.start_ms + (turn.response_ms or 0 if output and turn.role == Turn.Role.USER else 0),
                     "ms": turn.duration_ms,
@@ -95,7 +95,7 @@ def session_timeline(*, session_id: UUID) -> list[dict[str, Any]]:
 
 def session_get(*, session_id: UUID) -> VoiceSession | None:
     """The session with its voice and emotion, or None."""
-    return VoiceSession.objects.select_related("speaker", "emotion").filter(pk=session_id).first()
+    return VoiceSession.objects.select_related("speaker", "emotion", "mix_speaker").filter(pk=session_id).first()
 
 
 def session_mode(*, resume: str | None, ticket: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What a session's answers sound like, in the model's terms: speaker or blend, emotion, and all dials together."""
+"""What a session's answers sound like, in the model's terms: speakers or blend, emotion, and all dials together."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ def talk_options(session: VoiceSession) -> TalkOptions:
 
 def _weights(session: VoiceSession, known: Sequence[str]) -> Mapping[str, float]:
     shares: Mapping[str, float] = {session.speaker.slug: 1.0} if session.speaker is not None else {}
+    if session.mix_speaker is not None and shares:
+        shares = {session.mix_speaker.slug: 0.0, **dict.fromkeys(shares, 1.0 - session.mix_share)}
+        shares[session.mix_speaker.slug] += session.mix_share
     if session.blend is not None and isinstance(session.blend.weights, dict):
         shares = session.blend.weights
     weights: dict[str, float] = {}

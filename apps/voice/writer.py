@@ -12,10 +12,11 @@ from channels.db import database_sync_to_async
 from django.urls import reverse
 
 from apps.voice import metrics
+from apps.voice.captions import caption_of
 from apps.voice.errors import ServiceError
 from apps.voice.models import Turn
-from apps.voice.protocol import Notice, TurnStored
-from apps.voice.services import TurnDraft, turn_record
+from apps.voice.protocol import Caption, Notice, TurnStored
+from apps.voice.services import TurnDraft, turn_captioned, turn_record
 from apps.voice.turns import TurnCut
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,12 @@ CAPACITY = 6
 """Turns that may wait for the database: at most 35 s each, so at most some 8 MB while it is away."""
 ATTEMPTS = 3
 RETRY_S = 1.0
+CAPTIONS = 4
+"""Captions of one connection that may be under way."""
+LAST_CAPTIONS_S = 3.0
+"""How long the end of a connection waits for them."""
 
-Tell = Callable[[TurnStored | Notice], Awaitable[None]]
+Tell = Callable[[TurnStored | Caption | Notice], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class TurnWriter:
         self._session_id = session_id
         self._source = _Source(0, {})
         self._tell = tell
+        self._captions: set[asyncio.Task[None]] = set()
         self._queue: asyncio.Queue[tuple[_Source, TurnCut] | None] = asyncio.Queue(CAPACITY)
 
     def began(self, *, offset_ms: int, models: dict[str, str]) -> None:
@@ -73,6 +79,24 @@ class TurnWriter:
                 await self._tell(Notice(code="turn_lost", message="a turn could not be stored"))
             else:
                 await self._tell(_stored(turn))
+                self._caption(turn, item[1])
+        if self._captions:
+            await asyncio.wait(self._captions, timeout=LAST_CAPTIONS_S)
+        for task in self._captions:
+            task.cancel()
+
+    def _caption(self, turn: Turn, cut: TurnCut) -> None:
+        """Have the turn captioned, beside the turns to come."""
+        if len(self._captions) < CAPTIONS and cut.pcm:
+            task = asyncio.create_task(self._captioned(turn.pk, cut.pcm))
+            self._captions.add(task)
+            task.add_done_callback(self._captions.discard)
+
+    async def _captioned(self, turn_id: UUID, pcm: bytes) -> None:
+        found = await caption_of(pcm)
+        if found is not None:
+            await database_sync_to_async(turn_captioned)(turn_id=turn_id, text=found.text)
+            await self._tell(Caption(turn=turn_id, text=found.text, known=found.known))
 
     async def _store(self, source: _Source, cut: TurnCut) -> Turn | None:
         draft = TurnDraft(

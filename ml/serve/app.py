@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from ml.codec import CheckpointError
+from ml.recogniser import Recogniser
 from ml.serve import wire
 from ml.serve.engine import Engine, EngineConfig, Output
 from ml.serve.lab import Lab
@@ -82,6 +84,20 @@ def load_shelf(options: ServeOptions, device: torch.device) -> Shelf:
     return shelf
 
 
+def load_recogniser(weights: Path) -> Recogniser | None:
+    """What gives approximate captions, ready to use; None without its weights."""
+    path = weights / "recogniser.safetensors"
+    if not path.exists():
+        return None
+    try:
+        recogniser = Recogniser.load(path)
+    except (CheckpointError, OSError) as error:
+        log.warning("there are no captions: %s", error)
+        return None
+    recogniser.captioner  # noqa: B018  made now: it takes half a second, which no conversation is to wait for
+    return recogniser
+
+
 class Service:
     """Engine, sockets and their wiring; used by one event loop.
 
@@ -104,7 +120,7 @@ class Service:
         self.engine = Engine(
             self.stepper, vad, options.engine, self._publish, self._failed, talker=shelf.talker() if vad else None
         )
-        self.lab = Lab(shelf.codec, device, lambda: self.engine.stats().active > 0)
+        self.lab = Lab(shelf.codec, device, lambda: self.engine.stats().active > 0, load_recogniser(options.weights))
         self.server.lab = self.lab
         self._listeners: list[Listener] = []
         self._announcer: Announcer | None = None

@@ -1,12 +1,14 @@
-"""The codec lab: recordings through a codec and back, on a thread of its own beside the device thread.
+"""Work on recordings beside the device thread, on a thread of its own: the codec lab, and captions.
 
 Live sessions come first: the thread has a low priority of its own (a property of a thread on Linux), works in pieces of
 half a second, and after each rests as long as the piece took while anybody talks. One recording at a time; a few wait.
+A caption takes about a tenth of a second and goes before the lab.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import math
 import os
@@ -21,6 +23,7 @@ import numpy.typing as npt
 import torch
 
 from ml.codec import TeluCodec
+from ml.recogniser import Recogniser
 from ml.serve import wire
 from ml.serve.shelf import Loaded
 
@@ -28,19 +31,20 @@ log = logging.getLogger(__name__)
 
 WAITING = 3
 """Recordings that may wait behind the one in work: at most some seconds each."""
+CAPTIONS_WAITING = 16
 PIECE_S = 0.5
 NICENESS = 10
 PCM_SCALE = 32_768.0
 
-Reply = wire.LabPiece | wire.LabDone | wire.Error
+Reply = wire.LabPiece | wire.LabDone | wire.Captioned | wire.Error
 Find = Callable[[str], Loaded | None]
 
 
 @dataclass(slots=True)
 class LabJob:
-    """One recording. ``say`` is called on the lab's thread, for the last time with `LabDone` or `Error`."""
+    """One recording. ``say`` is called on the lab's thread, for the last time with the answer or `Error`."""
 
-    request: wire.Lab
+    request: wire.Lab | wire.Caption
     pcm: npt.NDArray[np.int16]
     say: Callable[[Reply], None]
     came_s: float = field(default_factory=time.monotonic)
@@ -51,11 +55,17 @@ class LabJob:
 class Lab:
     """Takes recordings from any thread."""
 
-    def __init__(self, find: Find, device: torch.device, busy: Callable[[], bool]) -> None:
+    def __init__(
+        self, find: Find, device: torch.device, busy: Callable[[], bool], recogniser: Recogniser | None = None
+    ) -> None:
+        self._recogniser = recogniser
         self._find = find
         self._device = device
         self._busy = busy
-        self._jobs: queue.Queue[LabJob | None] = queue.Queue(WAITING + 1)  # one more: the word to stop
+        self._waiting: dict[type, int] = {wire.Lab: 0, wire.Caption: 0}
+        self._lock = threading.Lock()
+        self._jobs: queue.PriorityQueue[tuple[int, int, LabJob | None]] = queue.PriorityQueue()
+        self._count = itertools.count()
         self._thread = threading.Thread(target=self._run, name="lab", daemon=True)
         self._stopping = False
 
@@ -66,19 +76,18 @@ class Lab:
     def stop(self) -> None:
         """Give up what waits and end after the present piece."""
         self._stopping = True
-        with contextlib.suppress(queue.Full):
-            self._jobs.put_nowait(None)
+        self._jobs.put((0, next(self._count), None))
         if self._thread.is_alive():
             self._thread.join()
 
     def submit(self, job: LabJob) -> bool:
         """Queue a recording; False when too many wait already."""
-        if self._stopping or self._jobs.qsize() >= WAITING:
-            return False
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            return False
+        kind = type(job.request)
+        with self._lock:
+            if self._stopping or self._waiting[kind] >= (WAITING if kind is wire.Lab else CAPTIONS_WAITING):
+                return False
+            self._waiting[kind] += 1
+        self._jobs.put((2 if kind is wire.Lab else 1, next(self._count), job))
         return True
 
     def _run(self) -> None:
@@ -86,31 +95,47 @@ class Lab:
         if hasattr(os, "setpriority"):
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while (job := self._jobs.get()) is not None and not self._stopping:
+        while (job := self._jobs.get()[2]) is not None and not self._stopping:
+            with self._lock:
+                self._waiting[type(job.request)] -= 1
             if job.gone:
                 continue
             try:
-                self._work(job)
+                if isinstance(job.request, wire.Caption):
+                    self._caption(job)
+                else:
+                    self._work(job, job.request)
             except Exception as error:
-                log.exception("the codec lab could not work on a recording")
-                job.say(wire.Error("lab_failed", f"the codec failed: {type(error).__name__}"))
+                log.exception("a recording could not be worked on")
+                job.say(wire.Error("lab_failed", f"the model failed: {type(error).__name__}"))
 
-    def _work(self, job: LabJob) -> None:
-        loaded = self._find(job.request.preset)
+    def _caption(self, job: LabJob) -> None:
+        if self._recogniser is None:
+            job.say(wire.Error("unsupported", "there are no captions here: the recogniser's weights are missing"))
+            return
+        phones = self._recogniser.phones((job.pcm / PCM_SCALE).astype(np.float32))
+        if not phones:
+            job.say(wire.Captioned("", 1.0, known=False))
+            return
+        found = self._recogniser.captioned(phones)
+        job.say(wire.Captioned(found.text[:4096], round(found.distance, 4), found.known))
+
+    def _work(self, job: LabJob, request: wire.Lab) -> None:
+        loaded = self._find(request.preset)
         if loaded is None:
-            job.say(wire.Error("unknown_preset", f"preset {job.request.preset!r} is not loaded here"))
+            job.say(wire.Error("unknown_preset", f"preset {request.preset!r} is not loaded here"))
             return
         codec: TeluCodec = loaded.model
         config = codec.config
         waited_ms = 1000.0 * (time.monotonic() - job.came_s)
         with torch.inference_mode():
-            encode_s, decode_s, snr_db = self._through(codec, job)
+            encode_s, decode_s, snr_db = self._through(codec, job, request.quantizers)
         if job.gone or self._stopping:
             return
         job.say(
             wire.LabDone(
                 hop=config.hop,
-                kbps=config.kbps(job.request.quantizers),
+                kbps=config.kbps(request.quantizers),
                 snr_db=round(snr_db, 2),
                 delay_ms=1000.0 * config.delay_samples / config.sample_rate,
                 waited_ms=round(waited_ms, 1),
@@ -120,7 +145,7 @@ class Lab:
             )
         )
 
-    def _through(self, codec: TeluCodec, job: LabJob) -> tuple[float, float, float]:
+    def _through(self, codec: TeluCodec, job: LabJob, quantizers: int) -> tuple[float, float, float]:
         """Encode and decode piece by piece; seconds of both, and the signal-to-noise ratio in dB."""
         config, total = codec.config, len(job.pcm)
         skip = config.delay_samples
@@ -138,7 +163,7 @@ class Lab:
             codes = codec.encode_stream(block, state)
             codes_out = codes[0].to("cpu", torch.int32).numpy().astype(np.uint16)
             encoded = time.perf_counter()
-            audio = codec.decode_stream(codes, state, job.request.quantizers)[0].float().nan_to_num(0.0).cpu().numpy()
+            audio = codec.decode_stream(codes, state, quantizers)[0].float().nan_to_num(0.0).cpu().numpy()
             decoded = time.perf_counter()
             encode_s += encoded - started
             decode_s += decoded - encoded

@@ -8,7 +8,17 @@ from collections.abc import Callable
 import numpy as np
 
 from ml.serve.fields import JsonObject
-from ml.serve.lab_messages import MAX_LAB_PIECE_BYTES, MAX_LAB_SAMPLES, Lab, LabDone, LabPiece, LabUp
+from ml.serve.lab_messages import (
+    MAX_CAPTION_SAMPLES,
+    MAX_LAB_PIECE_BYTES,
+    MAX_LAB_SAMPLES,
+    Caption,
+    Captioned,
+    Lab,
+    LabDone,
+    LabPiece,
+    LabUp,
+)
 from ml.serve.messages import MAX_QUANTIZERS, WireError
 
 _PIECE = struct.Struct("<HH")
@@ -62,5 +72,13 @@ def _lab_done(obj: JsonObject) -> LabDone:
     return LabDone(hop=obj.integer("hop", 1, 2**32), model=obj.mapping("model"), **{n: obj.number(n) for n in times})
 
 
-LAB_CLIENT: dict[str, Callable[[JsonObject], Lab]] = {"lab": _lab}
-LAB_SERVER: dict[str, Callable[[JsonObject], LabDone]] = {"lab_done": _lab_done}
+def _caption(obj: JsonObject) -> Caption:
+    return Caption(samples=obj.integer("samples", 1, MAX_CAPTION_SAMPLES))
+
+
+def _captioned(obj: JsonObject) -> Captioned:
+    return Captioned(text=obj.text("text", 4096), distance=obj.number("distance"), known=obj.boolean("known"))
+
+
+LAB_CLIENT: dict[str, Callable[[JsonObject], Lab | Caption]] = {"lab": _lab, "caption": _caption}
+LAB_SERVER: dict[str, Callable[[JsonObject], LabDone | Captioned]] = {"lab_done": _lab_done, "captioned": _captioned}

@@ -1,4 +1,4 @@
-"""One connection's recording for the codec lab: its parts come in, the answers go out. Lives on the event loop."""
+"""One connection's recording for the lab or a caption: parts come in, answers go out. Lives on the event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ class LabIntake:
     """Collects what was announced and hands it to the lab. ``send`` is called on the event loop."""
 
     def __init__(
-        self, request: wire.Lab, lab: Lab, send: Callable[[wire.Message], None], loop: asyncio.AbstractEventLoop
+        self,
+        request: wire.Lab | wire.Caption,
+        lab: Lab,
+        send: Callable[[wire.Message], None],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.done = False
         self._request = request

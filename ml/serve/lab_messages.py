@@ -1,4 +1,4 @@
-"""Messages of the codec lab: one recording through a codec and back, beside the live sessions."""
+"""Messages for work on a recording beside the live sessions: through a codec and back, or to an approximate caption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from ml.serve.talk_messages import Codes
 
 MAX_LAB_SAMPLES = 20 * 16_000
-"""What one request may bring: 20 s at 16 kHz."""
+"""What one request to the codec lab may bring: 20 s at 16 kHz."""
+MAX_CAPTION_SAMPLES = 40 * 16_000
+"""The longest turn, and a little."""
 MAX_LAB_PIECE_BYTES = 64 * 1024
 """PCM in one message of a recording on its way up."""
 
@@ -26,6 +28,17 @@ class Lab:
     type: ClassVar[str] = "lab"
     preset: str
     quantizers: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """Ask what was said in a recording; ``samples`` of PCM16 follow in `LabUp` messages.
+
+    Needs no session. Answered by `Captioned`, by `Busy` when too many wait, by `Error` without a recogniser.
+    """
+
+    type: ClassVar[str] = "caption"
     samples: int
 
 
@@ -68,3 +81,16 @@ class LabDone:
     encode_ms: float
     decode_ms: float
     model: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """Telugu text for a recording, approximate; empty where nothing was recognised.
+
+    ``distance`` is the share of phones that differ from the text's own; ``known``: the text is one of the corpus.
+    """
+
+    type: ClassVar[str] = "captioned"
+    text: str
+    distance: float
+    known: bool

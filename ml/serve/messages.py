@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from ml.serve.lab_messages import Lab, LabDone, LabPiece, LabUp
+from ml.serve.lab_messages import Caption, Captioned, Lab, LabDone, LabPiece, LabUp
 from ml.serve.talk_messages import (
     Answer,
     Codes,
@@ -236,7 +236,7 @@ class AudioDown:
 
 
 ClientMessage: TypeAlias = (
-    Open | Set | Ping | StatsRequest | Close | AudioUp | Key | Forget | History | Load | Lab | LabUp
+    Open | Set | Ping | StatsRequest | Close | AudioUp | Key | Forget | History | Load | Lab | Caption | LabUp
 )
 ServerMessage: TypeAlias = (
     Opened
@@ -254,5 +254,6 @@ ServerMessage: TypeAlias = (
     | LoadFailed
     | LabPiece
     | LabDone
+    | Captioned
 )
 Message: TypeAlias = ClientMessage | ServerMessage

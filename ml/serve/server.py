@@ -281,11 +281,11 @@ class InferenceServer:
                 if not session.talk:
                     raise wire.WireError("bad_message", "only a session of mode talk can be told that")
                 self.engine.order(session, message)
-            case wire.Lab():
+            case wire.Lab() | wire.Caption():
                 return self._lab(connection, message)
             case wire.LabUp():
                 if connection.lab is None:
-                    raise wire.WireError("not_open", "a part of a recording needs 'lab' first")
+                    raise wire.WireError("not_open", "a part of a recording needs 'lab' or 'caption' first")
                 if not connection.lab.add(message):
                     connection.send(wire.Busy(self._config.full_retry_s))
                     return False
@@ -332,7 +332,7 @@ class InferenceServer:
         )
         return True
 
-    def _lab(self, connection: Connection, message: wire.Lab) -> bool:
+    def _lab(self, connection: Connection, message: wire.Lab | wire.Caption) -> bool:
         if self.lab is None or self.draining:
             connection.send(wire.Busy(self._config.drain_retry_s))
             return False

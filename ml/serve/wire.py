@@ -9,7 +9,7 @@ follows (type byte and body, at most :data:`MAX_MESSAGE_BYTES`), a ``u8`` type a
   u16 frames, u16 levels``, then codes ``u16`` [levels x frames] and PCM16LE [frames x hop],
 * ``0x04`` codes of what the person said: ``u32 turn, u16 levels, u16 frames``, then codes,
 * ``0x05`` history up: ``u16 levels, u16 question frames, u16 answer frames``, then both sides' codes,
-* ``0x06`` a part of a recording for the codec lab, up: PCM16LE,
+* ``0x06`` a part of a recording for the codec lab or a caption, up: PCM16LE,
 * ``0x07`` a part of the lab's result: ``u16 levels, u16 frames``, then codes and PCM16LE.
 
 This module knows neither torch nor Django, so that both sides share one definition.
@@ -24,7 +24,17 @@ from typing import TypeVar
 
 from ml.serve.address import Address, connect, parse_address
 from ml.serve.encoding import LENGTH, MAX_MESSAGE_BYTES, decode_client, decode_server, encode
-from ml.serve.lab_messages import MAX_LAB_PIECE_BYTES, MAX_LAB_SAMPLES, Lab, LabDone, LabPiece, LabUp
+from ml.serve.lab_messages import (
+    MAX_CAPTION_SAMPLES,
+    MAX_LAB_PIECE_BYTES,
+    MAX_LAB_SAMPLES,
+    Caption,
+    Captioned,
+    Lab,
+    LabDone,
+    LabPiece,
+    LabUp,
+)
 from ml.serve.messages import (
     FRAME_BYTES,
     FRAME_MS,
@@ -71,6 +81,7 @@ __all__ = [
     "FRAME_BYTES",
     "FRAME_MS",
     "FRAME_SAMPLES",
+    "MAX_CAPTION_SAMPLES",
     "MAX_LAB_PIECE_BYTES",
     "MAX_LAB_SAMPLES",
     "MAX_MESSAGE_BYTES",
@@ -82,6 +93,8 @@ __all__ = [
     "AudioDown",
     "AudioUp",
     "Busy",
+    "Caption",
+    "Captioned",
     "ClientMessage",
     "Close",
     "Codes",

@@ -13,6 +13,7 @@ from django.urls import reverse
 from apps.speakers.gallery import voice_gallery
 from apps.voice.access import GUEST_SESSION_KEY
 from apps.voice.models import VoiceSession
+from apps.voice.selectors import session_timeline
 from apps.voice.services import turn_record
 from tests.support.factories import draft, make_user, open_session
 
@@ -91,3 +92,10 @@ def test_deleting_takes_turns_and_files(client: Client, django_capture_on_commit
     assert not VoiceSession.objects.filter(pk=session.pk).exists()
     assert answer.redirect_chain[-1][0] == reverse("history")
     assert not stored.storage.exists(stored.name)
+
+
+def test_both_sides_have_their_lane() -> None:
+    session = open_session(mode="talk", guest_key="mine").session
+    for role in ("user", "assistant"):
+        turn_record(session_id=session.pk, draft=draft(role=role, output_pcm=b""))
+    assert [one["side"] for one in session_timeline(session_id=session.pk)] == ["heard", "answer"]

@@ -30,6 +30,7 @@ from apps.voice.services import (
     sessions_reap,
 )
 from apps.voice.tokens import token_hash
+from apps.voice.voices import voice_of
 from tests.support.factories import GUEST, make_emotion, make_speaker, make_user, open_session
 
 pytestmark = pytest.mark.django_db
@@ -275,6 +276,18 @@ def test_configure_refuses_and_changes_nothing(wish: dict[str, Any]) -> None:
         session_configure(session_id=opened.session.pk, **wish)
     row = VoiceSession.objects.get()
     assert (row.quantizers, row.turn_taking, row.event_seq) == (8, "stream", 0)
+
+
+def test_two_voices_are_mixed(speaker: Speaker) -> None:
+    make_speaker("ravi", order=2)
+    session = open_session(mode="talk", speaker="priya", mix="ravi", mix_share=0.25).session
+    assert voice_of(session).speakers == {"priya": 0.75, "ravi": 0.25}
+    session = session_configure(session_id=session.pk, speaker="ravi")
+    assert voice_of(session).speakers == {"ravi": 1.0}, "with oneself there is nothing to mix"
+    session = session_configure(session_id=session.pk, mix="", speaker="priya")
+    assert (session.mix, voice_of(session).speakers) == (None, {"priya": 1.0})
+    with pytest.raises(ServiceError, match="there is no voice 'nobody'"):
+        session_configure(session_id=session.pk, mix="nobody")
 
 
 def test_configure_of_an_ended_session_is_refused() -> None:

@@ -39,6 +39,8 @@ CONFIGURATION = (
     "accent",
     "intensity",
     "keep_audio",
+    "mix",
+    "mix_share",
     "endpoint_min_ms",
     "endpoint_max_ms",
 )
@@ -61,6 +63,10 @@ class ConfigurationSerializer(serializers.Serializer[Any]):
     rate = _number(RATE, "Multiplies the speaker's own.")
     accent = _number(ACCENT, "How much of the accent.")
     intensity = _number(INTENSITY, "How much of the emotion.")
+    mix = serializers.CharField(
+        max_length=50, required=False, allow_blank=True, help_text="Slug of a second voice, mixed in; empty for none."
+    )
+    mix_share = _number(INTENSITY, "The second voice's share.")
     keep_audio = serializers.ChoiceField(
         VoiceSession.KeepAudio.choices, required=False, help_text="What is stored of the turns to come."
     )
@@ -73,6 +79,9 @@ class ConfigurationSerializer(serializers.Serializer[Any]):
 
     def validate_speaker(self, name: str) -> str:
         return speaker_slug(name)
+
+    def validate_mix(self, name: str) -> str:
+        return speaker_slug(name) if name else ""
 
 
 class ChangeSerializer(ConfigurationSerializer):
@@ -97,6 +106,7 @@ class NewSessionSerializer(ConfigurationSerializer):
 class SessionSerializer(serializers.ModelSerializer[VoiceSession]):
     speaker: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
     emotion: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    mix = serializers.CharField(read_only=True, allow_null=True)
     owner: Any = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
 
     class Meta:
@@ -170,7 +180,7 @@ class SessionViewSet(EtagMixin, mixins.ListModelMixin, ApiViewSet):
     }
 
     def get_queryset(self) -> QuerySet[VoiceSession]:
-        rows = VoiceSession.objects.select_related("speaker", "emotion", "owner")
+        rows = VoiceSession.objects.select_related("speaker", "emotion", "owner", "mix_speaker")
         user = self.request.user
         return rows if user.has_perm("voice.view_voicesession") else rows.filter(owner_id=user.pk)
 

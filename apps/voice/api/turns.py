@@ -63,6 +63,7 @@ class TurnSerializer(serializers.ModelSerializer[Turn]):
             "duration_ms",
             "interrupted_at_ms",
             "response_ms",
+            "caption",
             "latency",
             "model_versions",
             "stats",

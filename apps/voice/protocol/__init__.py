@@ -60,6 +60,7 @@ from apps.voice.protocol.limits import (
 from apps.voice.protocol.server import (
     AnswerEvent,
     Busy,
+    Caption,
     ConfigChanged,
     Endpoint,
     ErrorEvent,
@@ -97,6 +98,7 @@ __all__ = [
     "AnswerEvent",
     "AudioFrame",
     "Busy",
+    "Caption",
     "ClientMessage",
     "ConfigChanged",
     "Configure",

@@ -38,6 +38,8 @@ class _Dials(_FromClient):
     accent: Share | None = None
     intensity: Share | None = None
     keep_audio: KeepAudio | None = None
+    mix: Slug | Literal[""] | None = None
+    mix_share: Share | None = None
     endpoint_min_ms: EndpointMs | None = None
     endpoint_max_ms: EndpointMs | None = None
 

@@ -31,6 +31,8 @@ class SessionConfig(BaseModel):
     emotion: str | None
     quantizers: Quantizers
     blend: str | None = None
+    mix: str | None = None
+    mix_share: float = 0.5
     pitch_semitones: float = 0.0
     energy_db: float = 0.0
     rate: float = 1.0
@@ -120,6 +122,15 @@ class TurnStored(_FromServer):
     latency: dict[str, float]
 
 
+class Caption(_FromServer):
+    """What was probably said in a stored turn; ``known``: a text of the corpus, else letters by rule."""
+
+    type: Literal["caption"] = "caption"
+    turn: uuid.UUID
+    text: str
+    known: bool
+
+
 class Stats(_FromServer):
     """Once a second. Times are medians over that second; lost, dropped and late count since the connection began."""
 
@@ -168,6 +179,7 @@ ServerEvent: TypeAlias = (
     | Endpoint
     | AnswerEvent
     | TurnStored
+    | Caption
     | Stats
     | Busy
     | Notice

@@ -28,7 +28,7 @@ from apps.voice.services.tickets import (
     ticket_redeem,
     tickets_clear,
 )
-from apps.voice.services.turns import TurnDraft, turn_record, turns_expire
+from apps.voice.services.turns import TurnDraft, turn_captioned, turn_record, turns_expire
 
 __all__ = [
     "Dials",
@@ -55,6 +55,7 @@ __all__ = [
     "ticket_issue",
     "ticket_redeem",
     "tickets_clear",
+    "turn_captioned",
     "turn_mark",
     "turn_record",
     "turns_delete",

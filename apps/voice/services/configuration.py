@@ -26,10 +26,11 @@ _PLAIN = (
     "accent",
     "intensity",
     "keep_audio",
+    "mix_share",
     "endpoint_min_ms",
     "endpoint_max_ms",
 )
-_WATCHED = ("speaker_id", "emotion_id", "blend_id", *_PLAIN)
+_WATCHED = ("speaker_id", "emotion_id", "blend_id", "mix_speaker_id", *_PLAIN)
 _PREFERRED = ("speaker_id", "emotion_id", "rate")
 
 
@@ -37,7 +38,8 @@ class Dials(TypedDict, total=False):
     """How a session sounds, is kept and takes turns; a value of None, or an absent one, leaves as it is.
 
     ``pitch_semitones`` (-12..12) and ``energy_db`` (-12..12) are added to the speaker's own, ``rate`` (0.5..2)
-    multiplies it; ``accent`` and ``intensity`` are 0..1. ``keep_audio`` is yes, codes or nothing; the end-point bounds
+    multiplies it; ``accent`` and ``intensity`` are 0..1. ``mix`` is the slug of a second voice ("" for none), which has
+    ``mix_share`` (0..1) of the whole. ``keep_audio`` is yes, codes or nothing; the end-point bounds
     are ms of silence (100..5000).
     """
 
@@ -47,6 +49,8 @@ class Dials(TypedDict, total=False):
     accent: float | None
     intensity: float | None
     keep_audio: str | None
+    mix: str | None
+    mix_share: float | None
     endpoint_min_ms: int | None
     endpoint_max_ms: int | None
 
@@ -132,6 +136,8 @@ def apply_wishes(session: VoiceSession, wishes: Mapping[str, object]) -> None:
         session.blend = None
     if isinstance(blend := wishes.get("blend"), str):
         session.blend = _chosen_blend(blend) if blend else None
+    if isinstance(mix := wishes.get("mix"), str) and mix != (session.mix or ""):
+        session.mix_speaker = _chosen_speaker(mix) if mix else None
     if isinstance(emotion, str) and (session.emotion is None or session.emotion.slug != emotion):
         session.emotion = _chosen_emotion(emotion)
     for name in _PLAIN:

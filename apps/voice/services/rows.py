@@ -15,7 +15,7 @@ from apps.voice.models import VoiceSession
 def locked_sessions() -> Any:
     # No join: when the lock has to be waited for, Postgres looks at the row again but not at what was joined to it, and
     # a session whose speaker was changed meanwhile would come back without any. What it refers to is read afterwards.
-    return VoiceSession.objects.select_for_update().prefetch_related("speaker", "emotion", "blend")
+    return VoiceSession.objects.select_for_update().prefetch_related("speaker", "emotion", "blend", "mix_speaker")
 
 
 def locked_session(session_id: UUID) -> VoiceSession:

@@ -81,6 +81,12 @@ def turn_record(*, session_id: UUID, draft: TurnDraft) -> Turn:
     return turn
 
 
+def turn_captioned(*, turn_id: UUID, text: str) -> bool:
+    """Keep the caption of a turn, where the person lets the recording be kept too. Returns whether it was."""
+    kept = Turn.objects.filter(pk=turn_id, session__keep_audio=VoiceSession.KeepAudio.YES).update(caption=text)
+    return bool(kept)
+
+
 def turns_expire(*, days: int, now: datetime | None = None) -> int:
     """Delete turns that ended more than ``days`` ago, with their files; 0 keeps all. Returns how many.
 

@@ -51,7 +51,11 @@ const session = new Session(
     measured: (measured) => figures.add(measured),
     message: (message) => {
       if (message.type === "stats") figures.serverSaid(message);
-      if (message.type === "turn") turns.add(message, controls.describe(message), session.deviceMs, talks());
+      if (message.type === "turn") {
+        const silence = message.role === "assistant" ? session.silence.before(message.latency) : null;
+        turns.add(message, controls.describe(message), session.deviceMs, talks(), silence);
+      }
+      if (message.type === "caption") turns.caption(message);
       if (message.type === "notice" && NOTICES.includes(message.code)) notice.textContent = label(language, message.code);
     },
   },
@@ -72,7 +76,10 @@ const controls = new Controls(root, {
 const dials = new DialBoard(root, (change) => session.configure(change));
 const stop = part("stop-answer", HTMLButtonElement);
 stop.addEventListener("click", () => session.interrupt());
-holdToTalk(part("hold", HTMLButtonElement), (event) => session.key(event));
+/** Push-to-talk: the large button is a key to hold. */
+const pushing = () => live(session.state.phase) && talks() && (session.state.config ?? session.wanted).turn_taking === "push";
+holdToTalk(button, pushing, (event) => session.key(event));
+part("end", HTMLButtonElement).addEventListener("click", () => session.stop());
 part("forget", HTMLButtonElement).addEventListener("click", () => session.forget());
 session.configure(controls.wanted);
 session.audio.headphones = controls.headphones.checked;
@@ -88,7 +95,7 @@ function show(state) {
   stop.hidden = phase !== "answering";
   document.body.dataset.live = String(live(phase));
   button.setAttribute("aria-pressed", String(active(phase)));
-  button.setAttribute("aria-label", label(language, active(phase) ? "stop" : "start"));
+  button.setAttribute("aria-label", label(language, pushing() ? "hold" : active(phase) ? "stop" : "start"));
   retry.hidden = !(state.retryAt > 0 && (phase === "busy" || phase === "reconnecting"));
   login.hidden = problem !== "login_required";
   if (live(phase)) {
@@ -128,6 +135,7 @@ function put(id, words) {
 }
 
 button.addEventListener("click", () => {
+  if (pushing()) return;
   hush();
   session.toggle();
 });
@@ -137,7 +145,7 @@ window.addEventListener("pagehide", () => session.stop());
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   const free = event.target === document.body || event.target === document.documentElement;
-  if (event.code === "Space" && free) {
+  if (event.code === "Space" && free && !pushing()) {
     event.preventDefault();
     button.click();
   }

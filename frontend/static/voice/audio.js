@@ -10,6 +10,7 @@
  * @typedef {object} AudioListener
  * @property {(pcm: ArrayBuffer) => void} frame 20 ms from the microphone, PCM16LE 16 kHz
  * @property {(report: PlaybackReport) => void} report
+ * @property {() => void} began sound comes out after silence
  * @property {() => void} lost the microphone went away
  */
 
@@ -120,6 +121,7 @@ export class AudioGraph {
     this.capture.port.onmessage = ({ data }) => this.listener.frame(data);
     this.playback.port.onmessage = ({ data }) => {
       if (data.type === "tap") this.onTap?.(data.samples);
+      else if (data.type === "began") this.listener.began();
       else this.listener.report(data);
     };
     this.source = new MediaStreamAudioSourceNode(context, { mediaStream: stream });
@@ -169,6 +171,11 @@ export class AudioGraph {
     const track = this.stream?.getAudioTracks()[0];
     const settings = /** @type {MediaTrackSettings & {latency?: number}} */ (track?.getSettings() ?? {});
     return 1000 * ((settings.latency ?? 0) + (this.context.baseLatency || 0) + (this.context.outputLatency || 0));
+  }
+
+  /** From the playback worklet to the air, as far as the browser tells, ms. */
+  get outputMs() {
+    return this.context === null ? 0 : 1000 * ((this.context.baseLatency || 0) + (this.context.outputLatency || 0));
   }
 
   /** Give the microphone and the loudspeaker back. */

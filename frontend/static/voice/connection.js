@@ -3,7 +3,7 @@
  * The connection's state machine, as a pure function: (state, event) -> [state, effects]. Time, sockets and the
  * microphone are outside (transport.js, session.js); here is only what follows from what.
  *
- * idle -> asking -> connecting -> listening <-> speaking / answering -> ended
+ * idle -> asking -> connecting -> listening <-> speaking / thinking / answering -> ended
  *                        ^           |
  *                   reconnecting <---+      busy (counts down, then connecting)      refused (needs a person)
  */
@@ -12,7 +12,7 @@ import { CLOSE } from "./protocol.js";
 
 /** @typedef {import("./types.js").Welcome} Welcome */
 /** @typedef {import("./types.js").SessionConfig} SessionConfig */
-/** @typedef {"idle" | "asking" | "connecting" | "listening" | "speaking" | "answering" | "reconnecting" | "busy"
+/** @typedef {"idle" | "asking" | "connecting" | "listening" | "speaking" | "thinking" | "answering" | "reconnecting" | "busy"
  *   | "refused" | "ended"} Phase */
 
 /**
@@ -32,7 +32,7 @@ import { CLOSE } from "./protocol.js";
 
 /**
  * @typedef {{type: "start"} | {type: "microphone_ready", now: number} | {type: "microphone_failed", problem: string}
- *   | {type: "welcome", message: Welcome} | {type: "speech", speaking: boolean} | {type: "answer", sounding: boolean}
+ *   | {type: "welcome", message: Welcome} | {type: "speech", speaking: boolean} | {type: "answer", sounding: boolean} | {type: "endpoint"}
  *   | {type: "generation", generation: number} | {type: "config", config: SessionConfig}
  *   | {type: "busy", retryAfterMs: number, now: number} | {type: "closed", code: number, now: number}
  *   | {type: "due", now: number} | {type: "retry", now: number} | {type: "stop"}} Event
@@ -72,7 +72,7 @@ export function active(phase) {
 
 /** Is audio flowing? @param {Phase} phase */
 export function live(phase) {
-  return phase === "listening" || phase === "speaking" || phase === "answering";
+  return phase === "listening" || phase === "speaking" || phase === "thinking" || phase === "answering";
 }
 
 /** Milliseconds before reconnection attempt `attempt` (0, 1, ...). @param {number} attempt */
@@ -101,9 +101,14 @@ export function reduce(state, event) {
     case "answer":
       if (!live(state.phase)) return [state, []];
       return [{ ...state, phase: event.sounding ? "answering" : "listening" }, []];
+    case "endpoint":
+      // The answer may have begun before this is heard of: then it is no longer thought about.
+      if (!live(state.phase) || state.phase === "answering") return [state, []];
+      return [{ ...state, phase: "thinking" }, []];
     case "speech":
       // What is said over an answer is a turn only once the answer stops for it.
       if (!live(state.phase) || state.phase === "answering") return [state, []];
+      if (state.phase === "thinking" && !event.speaking) return [state, []];
       return [{ ...state, phase: event.speaking ? "speaking" : "listening" }, []];
     case "generation":
       if (event.generation <= state.generation) return [state, []];

@@ -11,8 +11,9 @@ const SHOWN = {
   rate: (value) => `× ${value.toFixed(2)}`,
   accent: (value) => `${Math.round(value * 100)} %`,
   intensity: (value) => `${Math.round(value * 100)} %`,
+  mix_share: (value) => `${Math.round(100 - value * 100)} : ${Math.round(value * 100)}`,
 };
-const CHOICES = ["turn_taking", "keep_audio"];
+const CHOICES = ["turn_taking", "keep_audio", "mix"];
 
 export class DialBoard {
   /**
@@ -31,13 +32,22 @@ export class DialBoard {
       const select = root.querySelector(`select[name="${name}"]`);
       if (!(select instanceof HTMLSelectElement)) continue;
       this.choices.set(name, select);
-      select.addEventListener("change", () => change({ [name]: select.value }));
+      select.addEventListener("change", () => {
+        change({ [name]: select.value });
+        this.#mixed();
+      });
     }
     const reset = root.querySelector("button[data-dials-reset]");
     reset?.addEventListener("click", () => {
       this.show({ pitch_semitones: 0, energy_db: 0, rate: 1 });
       change({ pitch_semitones: 0, energy_db: 0, rate: 1 });
     });
+  }
+
+  /** The share has a meaning only where somebody is mixed in. */
+  #mixed() {
+    const share = this.sliders.get("mix_share")?.closest("label");
+    if (share) share.hidden = this.choices.get("mix")?.value === "";
   }
 
   /** @param {HTMLInputElement} slider @param {(change: Partial<SessionConfig>) => void} change */
@@ -67,35 +77,38 @@ export class DialBoard {
       this.#paint(slider);
     }
     for (const [name, select] of this.choices) {
-      const value = config[/** @type {"turn_taking" | "keep_audio"} */ (name)];
-      if (typeof value === "string") select.value = value;
+      const value = config[/** @type {"turn_taking" | "keep_audio" | "mix"} */ (name)];
+      if (typeof value === "string" || value === null) select.value = value ?? "";
     }
+    this.#mixed();
   }
 }
 
 /**
- * A key to hold while speaking (push-to-talk): a button, by pointer or by keyboard.
+ * A key to hold while speaking (push-to-talk): a button, by pointer or by keyboard, and the space bar.
  * @param {HTMLButtonElement} button
+ * @param {() => boolean} wanted whether the button is such a key now
  * @param {(event: "press" | "release") => void} tell
  */
-export function holdToTalk(button, tell) {
+export function holdToTalk(button, wanted, tell) {
   let held = false;
   const set = (/** @type {boolean} */ on) => {
-    if (on === held) return;
+    if (on === held || (on && !wanted())) return;
     held = on;
     button.dataset.held = String(on);
     tell(on ? "press" : "release");
   };
   button.addEventListener("pointerdown", (event) => {
+    if (!wanted()) return;
     button.setPointerCapture(event.pointerId);
     set(true);
   });
   for (const name of ["pointerup", "pointercancel", "blur"]) button.addEventListener(name, () => set(false));
-  button.addEventListener("keydown", (event) => {
-    if (event.code === "Space" || event.code === "Enter") {
-      event.preventDefault();
-      set(true);
-    }
+  document.addEventListener("keydown", (event) => {
+    const here = event.target === button || event.target === document.body;
+    if (!here || !wanted() || (event.code !== "Space" && !(event.code === "Enter" && event.target === button))) return;
+    event.preventDefault();
+    set(true);
   });
-  button.addEventListener("keyup", () => set(false));
+  document.addEventListener("keyup", () => set(false));
 }

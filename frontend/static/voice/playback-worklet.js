@@ -6,13 +6,14 @@
  *
  * Takes {type:"audio", samples, generation, timestampMs}, {type:"clear", generation}, {type:"restart", generation},
  * {type:"slack", ms}, {type:"tap", on}, {type:"stop"}; gives {@link PlaybackReport}, and {type:"tap", samples} with
- * exactly what it rendered while tapped (the browser test listens there).
+ * exactly what it rendered while tapped (the browser test listens there), and {@link PlaybackBegan}.
  */
 
 import { JitterBuffer } from "./jitter.js";
 import { Resampler } from "./resampler.js";
 
 /** @typedef {import("./types.js").PlaybackReport} PlaybackReport */
+/** @typedef {import("./types.js").PlaybackBegan} PlaybackBegan */
 
 const RATE = 16_000;
 const BLOCK = 40; // 2.5 ms: how much is taken from the buffer at once
@@ -68,7 +69,9 @@ class PlaybackProcessor extends AudioWorkletProcessor {
     let filled = 0;
     while (filled < output.length) {
       if (this.ready.length === 0) {
+        const silent = !this.jitter.playing;
         this.jitter.read(this.block);
+        if (silent && this.jitter.playing) this.port.postMessage({ type: "began", generation: this.jitter.generation });
         this.ready = this.resampler.process(this.block, this.resampled);
         continue;
       }

@@ -1,6 +1,7 @@
 // @ts-check
-/** A small audio player: one button, one bar to seek on. Loads nothing until it is played; one sounds at a time. */
+/** A small audio player: one button, a waveform to seek on. Loads no sound until it is played; one sounds at a time. */
 
+import { drawPeaks, loadPeaks } from "./peaks.js";
 import { label, pageLanguage } from "./words.js";
 
 /** @type {HTMLAudioElement | null} */
@@ -25,11 +26,22 @@ export function player(root, { url, seconds, what }) {
   audio.preload = "none";
   audio.src = url;
   let length = seconds;
+  const canvas = root.querySelector("canvas");
+  /** @type {number[]} */
+  let peaks = [];
+  if (canvas) {
+    void loadPeaks(url).then((found) => {
+      peaks = found;
+      show();
+    });
+    new ResizeObserver(() => drawPeaks(canvas, peaks, 0)).observe(canvas);
+  }
 
   const show = () => {
     const at = audio.currentTime;
     bar.value = String(length > 0 ? Math.round((1000 * at) / length) : 0);
     bar.style.setProperty("--at", String(length > 0 ? at / length : 0));
+    if (canvas) drawPeaks(canvas, peaks, length > 0 ? at / length : 0);
     time.textContent = label(language, "seconds", { n: (audio.paused && at === 0 ? length : at).toFixed(1) });
     button.dataset.playing = String(!audio.paused);
     button.setAttribute("aria-label", label(language, audio.paused ? "play" : "pause", { what }));

@@ -173,6 +173,7 @@ const SERVER_FIELDS = {
     latency: object,
   },
   turn: { id: text, index: integer, role: oneOf("user", "assistant"), duration_ms: number, audio_url: maybe(text), latency: object },
+  caption: { turn: text, text, known: flag },
   stats: {
     bitrate_bps: number,
     encode_ms: number,

@@ -7,6 +7,7 @@
 import { AudioGraph, MicrophoneError } from "./audio.js";
 import { INITIAL, active, live, reduce } from "./connection.js";
 import { FRAME_MS, PROTOCOL } from "./protocol.js";
+import { Silence } from "./silence.js";
 import { Link } from "./transport.js";
 
 /** @typedef {import("./connection.js").State} State */
@@ -33,7 +34,7 @@ import { Link } from "./transport.js";
  * @property {number} unsent frames that the socket could not take
  */
 
-const DIALS = /** @type {const} */ (["pitch_semitones", "energy_db", "rate", "accent", "intensity", "keep_audio"]);
+const DIALS = /** @type {const} */ (["pitch_semitones", "energy_db", "rate", "accent", "intensity", "keep_audio", "mix", "mix_share"]);
 /** Own voice: what piles up is only delay. Talk: the server may be a whole credit window ahead. */
 const SLACK_MS = { reconstruct: 80, talk: 600 };
 
@@ -51,8 +52,13 @@ export class Session {
     /** @type {Link | null} */
     this.link = null;
     this.timer = 0;
+    this.silence = new Silence();
     this.audio = new AudioGraph(worklets, {
-      frame: (pcm) => this.link?.sendAudio(pcm, this.state.generation),
+      frame: (pcm) => {
+        if (this.link) this.silence.frame(this.link.mediaMs, performance.now());
+        this.link?.sendAudio(pcm, this.state.generation);
+      },
+      began: () => this.silence.began(performance.now(), this.audio.outputMs),
       report: (report) => this.#played(report),
       lost: () => this.dispatch({ type: "microphone_failed", problem: "microphone_lost" }),
     });
@@ -184,6 +190,7 @@ export class Session {
     const now = performance.now();
     switch (message.type) {
       case "welcome":
+        this.silence.restart();
         this.dispatch({ type: "welcome", message });
         return this.#reconcile(message.config);
       case "config":
@@ -192,9 +199,13 @@ export class Session {
         return this.dispatch({ type: "config", config: message.config });
       case "generation":
         return this.dispatch({ type: "generation", generation: message.generation });
+      case "endpoint":
+        this.silence.ended(message.end_ms);
+        return this.dispatch({ type: "endpoint" });
       case "speech":
         return this.dispatch({ type: "speech", speaking: message.event === "started" });
       case "answer":
+        if (message.event === "started") this.silence.answered(message.latency);
         this.dispatch({ type: "answer", sounding: message.event === "started" || message.event === "resumed" });
         break;
       case "busy":
@@ -210,7 +221,7 @@ export class Session {
     /** @type {Record<string, unknown>} */
     const change = {};
     for (const key of /** @type {const} */ (["mode", "speaker", "emotion", "quantizers", "turn_taking", ...DIALS])) {
-      if (this.wanted[key] != null && this.wanted[key] !== told[key]) change[key] = this.wanted[key];
+      if (this.wanted[key] != null && this.wanted[key] !== (told[key] ?? "")) change[key] = this.wanted[key];
     }
     if (Object.keys(change).length > 0) this.link?.send({ type: "config", ...change });
   }
@@ -223,9 +234,8 @@ export class Session {
     this.listener.measured({ bufferedMs, underruns, droppedMs, unsent: this.link?.dropped ?? 0 });
   }
 
-  /** Filling one frame, and the sound card both ways. */
   get deviceMs() {
-    return FRAME_MS + this.audio.deviceMs;
+    return FRAME_MS + this.audio.deviceMs; // filling one frame, and the sound card both ways
   }
 
   /**

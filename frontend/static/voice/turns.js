@@ -67,8 +67,9 @@ export class Turns {
    * @param {string} voice who speaks and how, in words
    * @param {number} deviceMs what filling a frame and the sound card take
    * @param {boolean} talk part of a conversation
+   * @param {number | null} silenceMs what was heard before it, as measured here
    */
-  add(turn, voice, deviceMs, talk = false) {
+  add(turn, voice, deviceMs, talk = false, silenceMs = null) {
     const language = pageLanguage();
     const fragment = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
     const item = /** @type {HTMLElement} */ (fragment.firstElementChild);
@@ -94,27 +95,49 @@ export class Turns {
     else find("codec").remove();
     const latency = { ...turn.latency, device_ms: deviceMs };
     const parts = hers ? answerStages(latency) : talk ? [] : stages(latency);
-    this.#latency(find("latency"), find("legend"), parts, language, hers ? "answered_after" : "heard_after");
+    if (hers && silenceMs !== null) {
+      item.dataset.silence = String(Math.round(silenceMs));
+      const rest = silenceMs - parts.reduce((sum, { ms }) => sum + ms, 0);
+      if (rest >= 1) parts.push({ stage: "other_ms", ms: rest });
+    }
+    this.#latency(find("latency"), find("legend"), parts, hers ? "answered_after" : "heard_after", silenceMs);
     this.empty.hidden = true;
     this.list.prepend(item);
     while (this.list.children.length > KEPT) this.list.lastElementChild?.remove();
+  }
+
+  /** What was probably said, marked as such. @param {{turn: string, text: string}} caption */
+  caption({ turn, text }) {
+    const place = this.list.querySelector(`[data-turn="${CSS.escape(turn)}"] [data-part="caption"]`);
+    if (!(place instanceof HTMLElement) || !text) return;
+    const mark = document.createElement("small");
+    mark.textContent = `≈ ${label(pageLanguage(), "approximate")}`;
+    const words = document.createElement("span");
+    words.lang = "te";
+    words.textContent = text;
+    place.replaceChildren(words, mark);
+    place.hidden = false;
   }
 
   /**
    * @param {HTMLElement} bar
    * @param {HTMLElement} legend
    * @param {{stage: string, ms: number}[]} parts
-   * @param {import("./words.js").Language} language
    * @param {string} words
+   * @param {number | null} silenceMs
    */
-  #latency(bar, legend, parts, language, words) {
+  #latency(bar, legend, parts, words, silenceMs) {
+    const language = pageLanguage();
     const total = parts.reduce((sum, { ms }) => sum + ms, 0);
     if (total === 0) {
       bar.parentElement?.remove();
       return;
     }
     const heading = document.createElement("b");
-    heading.textContent = label(language, words, { n: Math.round(total) });
+    heading.textContent =
+      silenceMs === null
+        ? label(language, words, { n: Math.round(total) })
+        : label(language, "silence_heard", { n: Math.round(silenceMs) });
     legend.append(heading);
     for (const { stage, ms } of parts) {
       const piece = document.createElement("span");

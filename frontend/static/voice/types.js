@@ -17,6 +17,8 @@
  * @property {number | null} [accent]
  * @property {number | null} [intensity]
  * @property {KeepAudio} [keep_audio]
+ * @property {string | null} [mix] a second voice; "" (or null, from the server) for none
+ * @property {number} [mix_share] how much of it, 0 to 1
  */
 
 /**
@@ -47,13 +49,14 @@
 /** @typedef {{type: "turn", id: string, index: number, role: "user" | "assistant", duration_ms: number,
  *   audio_url: string | null, output_url?: string | null, interrupted_at_ms?: number | null, speaker?: string | null,
  *   emotion?: string | null, latency: Record<string, number>}} TurnStored */
+/** @typedef {{type: "caption", turn: string, text: string, known: boolean}} Caption */
 /** @typedef {{type: "stats", bitrate_bps: number, encode_ms: number, decode_ms: number, queue_ms: number,
  *   server_ms: number, ahead_ms: number, lost: number, dropped: number, late: number}} Stats */
 /** @typedef {{type: "busy", retry_after_s: number}} Busy */
 /** @typedef {{type: "notice", code: string, message: string}} Notice */
 /** @typedef {{type: "error", code: string, message: string, hint: string, fatal: boolean}} ErrorEvent */
 /** @typedef {{type: "pong", id: number, t: number}} Pong */
-/** @typedef {Welcome | ConfigChanged | GenerationChanged | Speech | Endpoint | Answer | TurnStored | Stats | Busy
+/** @typedef {Welcome | ConfigChanged | GenerationChanged | Speech | Endpoint | Answer | TurnStored | Caption | Stats | Busy
  *   | Notice | ErrorEvent | Pong} ServerMessage */
 
 /** @typedef {Dials & {type: "hello", protocol: 1, mode: Mode, turn_taking: TurnTaking, speaker: string | null,
@@ -78,6 +81,8 @@
  * @property {number} droppedMs
  * @property {boolean} idle nothing arrived since the last report, and nothing is buffered
  */
+
+/** @typedef {{type: "began", generation: number}} PlaybackBegan sound came out after silence */
 
 /** @typedef {{slug: string, name_te: string, name_en: string, gender?: string, description?: string}} Speaker */
 /** @typedef {{slug: string, name_te: string, name_en: string, emoji: string}} Emotion */

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.codec import TeluCodec
+from ml.recogniser import Caption
 from ml.serve import wire
 from ml.serve.lab import WAITING, Lab, LabJob
 from ml.serve.shelf import Loaded
@@ -125,3 +126,27 @@ def test_too_many_are_told_at_once(codec: TeluCodec) -> None:
     assert [lab.submit(job()) for _ in range(WAITING + 2)] == [True] * WAITING + [False] * 2
     lab.stop()
     assert not lab.submit(job())
+
+
+async def test_captions_say_what_the_recogniser_heard(start_server: StartServer) -> None:
+    class Ear:
+        """In place of the trained recogniser (tests/ml/recogniser has it): what it heard is how long it was."""
+
+        def phones(self, audio: np.ndarray) -> list[str]:
+            return ["a"] * round(len(audio) / 16_000)
+
+        def captioned(self, phones: list[str]) -> Caption:
+            return Caption("ఆ" * len(phones), 0.25, known=False)
+
+    running = await start_server()
+    client = await running.client()
+    await client.send(wire.Caption(2), wire.LabUp(bytes(4)))
+    assert (await client.expect(wire.Error)).code == "unsupported"
+    running.service.lab._recogniser = Ear()  # type: ignore[assignment]
+    other = await running.client()
+    for seconds, wanted in ((2, "ఆఆ"), (0, "")):
+        samples = seconds * 16_000 or 100
+        await other.send(wire.Caption(samples), *parts(bytes(2 * samples)))
+        said = await other.expect(wire.Captioned)
+        assert (said.text, said.known) == (wanted, False)
+    assert wire.decode_server(wire.encode(said)[4:]) == said
