@@ -42,6 +42,7 @@ def codec(
     cache: Annotated[Path, typer.Option(help="Where decoded audio is kept between runs.")] = Path("var/cache"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    fuse: Annotated[bool, typer.Option(help="Compile the activations, where there is a C++ compiler.")] = True,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
     samples: Annotated[int, typer.Option(help="Held-out clips written as FLAC at each validation.")] = 3,
 ) -> None:
@@ -56,6 +57,7 @@ def codec(
         TimeRemainingColumn,
     )
 
+    from ml.codec.layers import fuse_activations
     from ml.train.codec import CodecTrainer, Stop
     from ml.train.data import ClipBank, find_audio, held_out_split
     from ml.train.samples import write_codec_samples
@@ -63,6 +65,8 @@ def codec(
     chosen = _configured(config, steps, set_ or [])
     if threads:
         torch.set_num_threads(threads)
+    if fuse:
+        fuse_activations()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     paths = find_audio(data)
@@ -87,7 +91,7 @@ def codec(
         task = progress.add_task("training", total=chosen.steps, completed=trainer.step)
 
         def report(row: dict[str, Any]) -> None:
-            validated = [k for k in row if k.startswith(("snr_db_", "mel_distance", "envelope_corr"))]
+            validated = [k for k in row if k.startswith(("snr_db_", "mel_distance", "envelope_corr", "mos"))]
             if row["step"] % 10 == 0 or validated:
                 log.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
                 log.flush()

@@ -67,6 +67,8 @@ class CodecConfig:
     """Residual codebooks."""
     codebook_size: int = 1_024
     """Entries of each codebook."""
+    beam: int = 1
+    """Sequences of codes that `encode` follows through the levels; 1 takes each level's nearest entry."""
     l2_normalize: bool = False
     """Quantize directions only (cosine codebooks, as in DAC) instead of vectors."""
     quantizer_dropout: float = 0.2
@@ -87,6 +89,8 @@ class CodecConfig:
             raise ConfigError(f"codebook_size must be 2 to 65536 (codes travel as u16), got {self.codebook_size}")
         if self.n_quantizers < 1:
             raise ConfigError(f"n_quantizers must be at least 1, got {self.n_quantizers}")
+        if not 1 <= self.beam <= self.codebook_size:
+            raise ConfigError(f"beam must be 1 to codebook_size, got {self.beam}")
         if not self.encoder_dilations or not self.decoder_dilations:
             raise ConfigError("encoder_dilations and decoder_dilations need at least one unit each")
         if self.front not in ("patch", "spectral") or self.head not in ("overlap_add", "harmonic"):

@@ -36,11 +36,15 @@ def _window(n_fft: int) -> Tensor:
     return torch.hann_window(n_fft)
 
 
+def power_spectrum(audio: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Squared magnitudes `[B, frames, n_fft // 2 + 1]` of frames of the length of `window` `[n_fft]`, no centring."""
+    spectrum = torch.view_as_real(torch.fft.rfft(audio.unfold(-1, window.shape[0], hop) * window))
+    return spectrum.square().sum(-1)  # as abs() squared, whose backward is several times slower
+
+
 def magnitudes(audio: Tensor, n_fft: int, hop: int) -> Tensor:
     """Magnitude STFT `[B, frames, n_fft // 2 + 1]`, Hann window, no centring."""
-    frames = audio.unfold(-1, n_fft, hop) * _window(n_fft).to(audio.device)
-    spectrum = torch.view_as_real(torch.fft.rfft(frames))
-    return (spectrum.square().sum(-1) + 1e-12).sqrt()  # as abs(), whose backward is several times slower
+    return (power_spectrum(audio, _window(n_fft).to(audio.device), hop) + 1e-12).sqrt()
 
 
 def mel_distance(

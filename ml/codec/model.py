@@ -124,6 +124,7 @@ class TeluCodec(nn.Module):
             dropout=config.quantizer_dropout,
             l2_normalize=config.l2_normalize,
             revival=config.revival,
+            beam=config.beam,
         )
         self.decoder = HarmonicDecoder(config) if config.head == "harmonic" else Decoder(config)
 

@@ -37,8 +37,10 @@ class ResidualQuantizer(nn.Module):
         dropout: float,
         l2_normalize: bool,
         revival: float = 0.02,
+        beam: int = 1,
     ) -> None:
         super().__init__()
+        self.beam = beam
         self.decay = decay
         self.dropout = dropout
         self.l2_normalize = l2_normalize
@@ -64,13 +66,18 @@ class ResidualQuantizer(nn.Module):
         """Indices `[N]` of the nearest entries of codebook `level` for `x` `[N, D]`."""
         book = self.codebooks[level]
         if self.l2_normalize:
-            return (functional.normalize(x, dim=-1) @ functional.normalize(book, dim=-1).T).argmax(dim=-1)
-        # argmin |x - c|² = argmax x·c - |c|²/2
+            return (functional.normalize(x, dim=-1) @ functional.normalize(book, dim=-1).T).max(dim=-1).indices
+        # argmin |x - c|² = argmax x·c - |c|²/2; max() finds an index four times faster than argmax() on a CPU
         offset = book.square().sum(-1).mul(-0.5) if self.offsets is None else self.offsets[level]
-        return torch.addmm(offset, x, book.T).argmax(dim=-1)
+        return torch.addmm(offset, x, book.T).max(dim=-1).indices
 
     def encode(self, x: Tensor) -> Tensor:
-        """Vectors `[B, T, D]` to codes int64 `[B, Q, T]`, greedily level by level."""
+        """Vectors `[B, T, D]` to codes int64 `[B, Q, T]`, level by level: the nearest entry, or the best of a beam.
+
+        The last level decides between a beam's sequences, so that a prefix of the codes may be a little worse for it.
+        """
+        if self.beam > 1 and not self.l2_normalize:
+            return self._search(x)
         batch, time, dim = x.shape
         residual = x.reshape(-1, dim)
         codes = []
@@ -79,6 +86,26 @@ class ResidualQuantizer(nn.Module):
             residual = residual - self.codebooks[level][index]
             codes.append(index.view(batch, time))
         return torch.stack(codes, dim=1)
+
+    def _search(self, x: Tensor) -> Tensor:
+        """Codes whose sum comes nearest among the `beam` best sequences kept at every level (M-algorithm)."""
+        batch, time, dim = x.shape
+        residual = x.reshape(-1, 1, dim)  # [N, kept sequences, D]
+        codes = torch.empty(residual.shape[0], 1, 0, dtype=torch.int64, device=x.device)
+        for level in range(self.n_quantizers):
+            book = self.codebooks[level]
+            offset = book.square().sum(-1).mul(-0.5) if self.offsets is None else self.offsets[level]
+            gain = torch.addmm(offset, residual.reshape(-1, dim), book.T)
+            values, entries = gain.topk(min(self.beam, gain.shape[1]), dim=-1)
+            # -|r - c|²/2 from what is left, not from a running sum, whose rounding would decide between near sequences
+            left = residual.square().sum(-1, keepdim=True).mul(-0.5)
+            total = (values.view(*residual.shape[:2], -1) + left).flatten(1)
+            best = total.topk(1 if level == self.n_quantizers - 1 else self.beam, dim=1).indices
+            entry = entries.view(total.shape).gather(1, best)
+            parent = (best // values.shape[1])[..., None]
+            residual = residual.gather(1, parent.expand(-1, -1, dim)) - functional.embedding(entry, book)
+            codes = torch.cat([codes.gather(1, parent.expand(-1, -1, codes.shape[2])), entry[..., None]], dim=2)
+        return codes.view(batch, time, -1).transpose(1, 2)
 
     def decode(self, codes: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
         """Codes `[B, Q' <= Q, T]` to vectors `[B, T, D]`; `n_quantizers` limits the levels, per row if a tensor."""

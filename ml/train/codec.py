@@ -20,6 +20,7 @@ from torch import Tensor
 from ml.codec.config import ConfigError
 from ml.codec.harmonic import PITCH_FLOOR
 from ml.codec.losses import band_error_ratio_db, envelope_correlation, error_ratio_db, mel_distance, stft_distance
+from ml.codec.loudness import disturbance
 from ml.codec.model import CodecPass, TeluCodec
 from ml.data.synthesis.phones import PHONES
 from ml.train.adversary import Adversary
@@ -63,11 +64,11 @@ def learning_rate(config: CodecTrainConfig, step: int) -> float:
 
 
 def measure(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: float = 5.0) -> dict[str, float]:
-    """SNR per number of codebooks, mel distance and envelope correlation, means over the first `seconds` of clips.
+    """SNR per number of codebooks, mel distance, envelope correlation, opinion score: means over clips' beginnings.
 
     Before the codebooks have started the codec is measured without them.
     """
-    totals = {f"snr_db_{n}": 0.0 for n in levels} | {"mel_distance": 0.0, "envelope_correlation": 0.0}
+    totals = {f"snr_db_{n}": 0.0 for n in levels} | {"mel_distance": 0.0, "envelope_correlation": 0.0, "mos": 0.0}
     quantized = bool(codec.quantizer.ready)
     device = next(codec.parameters()).device
     with torch.inference_mode():
@@ -86,6 +87,7 @@ def measure(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: 
                 audio = audio[:, : decoded.shape[1]]
                 totals["mel_distance"] += float(mel_distance(decoded, audio))
                 totals["envelope_correlation"] += float(envelope_correlation(decoded, audio))
+                totals["mos"] += float(disturbance(decoded, audio).mos)
     return {name: total / len(bank.lengths) for name, total in totals.items()}
 
 
@@ -163,6 +165,7 @@ class CodecTrainer:
             ("mel", weights.mel, lambda: mel_distance(estimate, target)),
             ("stft", weights.stft, lambda: stft_distance(estimate, target)),
             ("band", weights.band, lambda: band_error_ratio_db(estimate, target) / 10.0),
+            ("loudness", weights.loudness, lambda: disturbance(estimate, target).loss.mean()),
             ("envelope", weights.envelope, lambda: 1.0 - envelope_correlation(estimate, target)),
             ("pitch", weights.pitch, lambda: pitch_error(made, pitch)),
             ("phones", weights.phones, lambda: self._phone_loss(made, batch.phones)),
@@ -237,7 +240,7 @@ class CodecTrainer:
         if self.config.codec.head == "harmonic":  # its phase is its own: no waveform to compare
             score = 20.0 * figures["envelope_correlation"] - 2.0 * figures["mel_distance"]
         else:  # SNR alone would prefer a model that leaves quiet bands noisy, which ears and PESQ do not forgive
-            score = figures[f"snr_db_{n}"] - 6.0 * figures["mel_distance"]
+            score = figures[f"snr_db_{n}"] + 8.0 * figures["mos"]
         if score > self.best:
             self.best = score
             partial = self.run / "best.partial"

@@ -24,6 +24,8 @@ class LossWeights:
     """Multi-scale STFT: spectral convergence and log magnitude."""
     band: float = 0.0
     """Error over signal in each mel band and moment, in units of 10 dB."""
+    loudness: float = 0.0
+    """What a listener would hear of the error, in points of the PESQ scale (`ml.codec.loudness`)."""
     envelope: float = 0.0
     """One minus the correlation of third-octave envelopes over 384 ms, which is what STOI measures."""
     pitch: float = 0.0
@@ -154,6 +156,20 @@ RECIPES: dict[str, CodecTrainConfig] = {
         warmup_steps=50,
         learning_rate=1.2e-3,
         final_learning_rate=1e-5,
+        validate_every=250,
+    ),
+    # Last, what is heard: loudness in critical bands decides, the waveform's SNR is kept.
+    "hifi-loudness": CodecTrainConfig(
+        name="hifi-loudness",
+        codec=CodecConfig.named("hifi"),
+        loss=LossWeights(snr=0.4, band=0.4, mel=0.15, loudness=1.0),
+        steps=5_000,
+        batch=10,
+        crop_seconds=1.28,
+        warmup_steps=100,
+        learning_rate=1e-3,
+        final_learning_rate=1e-5,
+        quantize_from=0,
         validate_every=250,
     ),
     # The published recipe (adv 1, feat 10, recon 0.1, vq 1), for a GPU: on two cores a step takes seconds.

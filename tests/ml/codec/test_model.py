@@ -153,3 +153,22 @@ class TestWeights:
         card.unlink()
         with pytest.raises(CheckpointError, match="is missing"):
             load_codec(path)
+
+
+def test_a_beam_finds_sums_at_least_as_near() -> None:
+    torch.manual_seed(3)
+    vectors = torch.randn(2, 40, 16)
+    greedy, beam = (ResidualQuantizer(8, 64, 16, decay=0.99, dropout=0.0, l2_normalize=False, beam=b) for b in (1, 4))
+    beam.load_state_dict(greedy.state_dict())
+    greedy.freeze()
+    beam.freeze()
+    plain, searched = (q.decode(q.encode(vectors)) for q in (greedy, beam))
+    errors = [float((found - vectors).square().mean()) for found in (plain, searched)]
+    assert errors[1] < 0.95 * errors[0]
+
+
+def test_one_sequence_in_the_beam_is_the_greedy_search() -> None:
+    torch.manual_seed(3)
+    quantizer = ResidualQuantizer(4, 32, 8, decay=0.99, dropout=0.0, l2_normalize=False)
+    vectors = torch.randn(3, 20, 8)
+    assert torch.equal(quantizer._search(vectors), quantizer.encode(vectors))
