@@ -14,6 +14,7 @@ from uuid import UUID
 
 import soundfile as sf
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext, gettext_lazy
 
 from apps.training.models import Dataset, Job, ModelVersion, TrainingConsent, WorkerHeartbeat
 from apps.training.paths import dataset_folder, run_folder
@@ -73,29 +74,65 @@ def model_cards() -> list[ModelCard]:
 
 def _card(row: ModelVersion) -> ModelCard:
     card: dict[str, Any] = row.card or {}
-    training = card.get("training") if isinstance(card.get("training"), dict) else {}
+    training = card["training"] if isinstance(card.get("training"), dict) else {}
     parameters = card.get("parameters")
     return ModelCard(
-        name=str(card.get("name") or f"{row.kind} {row.preset}"),
+        name=str(card.get("name") or NAMES.get(row.kind) or f"{row.kind} {row.preset}"),
         kind=row.kind,
         version=str(card.get("version") or row.version),
         millions=round(parameters / 1e6, 1) if isinstance(parameters, int | float) else None,
         licence=str(card.get("licence", "")),
-        data=tuple(map(str, training.get("data", ()) if isinstance(training, dict) else ())),
-        hardware=str(training.get("hardware", "")) if isinstance(training, dict) else "",
-        figures=tuple(_figures(card.get("metrics"))),
+        data=tuple(_sources(training.get("data") or card.get("data"))),
+        hardware=str(training.get("hardware", "")),
+        figures=tuple(_figures(card.get("metrics"), row.preset)),
     )
 
 
-def _figures(metrics: object) -> Iterable[tuple[str, str]]:
-    for name, value in metrics.items() if isinstance(metrics, dict) else ():
-        if isinstance(value, int | float):
-            yield str(name), f"{value:g}"
-        elif isinstance(value, dict) and isinstance(value.get("codec"), dict) and value["codec"]:
-            best = value["codec"][max(value["codec"], key=int)]
-            for figure, number in best.items():
-                if isinstance(number, int | float):
-                    yield f"{name}: {figure}", f"{number:g}"
+def _sources(data: object) -> Iterable[str]:
+    """What a card says of its data, one source a line."""
+    if isinstance(data, dict):
+        data = data.get("sources")
+    if isinstance(data, str):
+        yield from (part.strip() for part in data.split(";") if part.strip())
+    elif isinstance(data, list | tuple):
+        yield from map(str, data)
+
+
+NAMES = {"recogniser": gettext_lazy("Recogniser")}
+_OF_CODECS: dict[str, tuple[Any, str]] = {
+    "kbps": (gettext_lazy("Bit rate"), "{:g} kbit/s"),
+    "snr_db": (gettext_lazy("Signal to noise"), "{:.1f} dB"),
+    "pesq_wb": (gettext_lazy("Quality (PESQ-WB, 1 to 4.6)"), "{:.2f}"),
+    "stoi": (gettext_lazy("Intelligibility (STOI, 0 to 1)"), "{:.3f}"),
+}
+_OF_ANSWERS: dict[str, Any] = {
+    "seen": gettext_lazy("Right answers: wordings it learned"),
+    "voices": gettext_lazy("Right answers: new voices"),
+    "phrasings": gettext_lazy("Right answers: new wordings"),
+    "followups": gettext_lazy("Right answers: follow-ups"),
+    "chains": gettext_lazy("Right answers: longer threads"),
+    "out_of_domain": gettext_lazy("Polite way out when it cannot know"),
+}
+
+
+def _figures(metrics: object, preset: str) -> Iterable[tuple[str, str]]:
+    """The figures of a card that say something to people who talk: of a codec at its best, of answers by kind."""
+    for value in metrics.values() if isinstance(metrics, dict) else ():
+        if not isinstance(value, dict):
+            continue
+        if isinstance(levels := value.get("codec"), dict) and levels:
+            best = levels[max(levels, key=int)]
+            for name, (words, form) in _OF_CODECS.items():
+                # of a codec that makes its own phase the signal-to-noise ratio says nothing
+                if isinstance(best.get(name), int | float) and not (name == "snr_db" and preset == "dialogue"):
+                    yield str(words), form.format(best[name])
+        if isinstance(groups := value.get("groups"), dict):
+            for name, words in _OF_ANSWERS.items():
+                accuracy = groups[name].get("accuracy") if isinstance(groups.get(name), dict) else None
+                if isinstance(accuracy, int | float):
+                    yield str(words), f"{accuracy:.0%}"
+        if isinstance(share := value.get("phone_error_rate"), int | float):
+            yield gettext("Sounds misheard"), f"{share:.0%}"
 
 
 def model_versions() -> QuerySet[ModelVersion]:

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -24,6 +26,30 @@ from apps.voice.services import sessions_delete
 
 PAGE = 30
 """Conversations on a page of the history."""
+
+
+@require_safe
+def manifest(request: HttpRequest) -> JsonResponse:
+    """What a browser needs to install the page as an application."""
+    icons = [
+        {"src": static(f"icons/{name}.png"), "sizes": f"{size}x{size}", "type": "image/png", "purpose": purpose}
+        for name, size, purpose in (("192", 192, "any"), ("512", 512, "any"), ("512-maskable", 512, "maskable"))
+    ]
+    description = {
+        "name": _("Telugu Voice"),
+        "short_name": _("Telugu Voice"),
+        "description": _("Speak Telugu. She answers."),
+        "lang": get_language(),
+        "start_url": reverse("talk"),
+        "scope": "/",
+        "display": "standalone",
+        "background_color": "#f6f1e6",
+        "theme_color": "#f6f1e6",
+        "icons": icons,
+    }
+    response = JsonResponse(description, content_type="application/manifest+json")
+    response["Vary"] = "Cookie, Accept-Language"
+    return response
 
 
 @require_safe

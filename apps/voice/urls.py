@@ -8,6 +8,7 @@ from apps.voice import pages, views
 
 urlpatterns = [
     path("", views.talk, name="talk"),
+    path("site.webmanifest", pages.manifest, name="manifest"),
     path("listen", pages.listen, name="listen"),
     path("lab", pages.lab, name="lab"),
     path("about", pages.about, name="about"),

@@ -108,6 +108,7 @@ PAGES: dict[str, list[Row]] = {
     **{name: [Row("get", "404 200 404 404 404 404 404")] for name in ("history-session", "history-export")},
     "history-delete": [Row("post", "404 302 404 404 404 404 404")],
     "favicon": [Row("get", EVERYONE)],
+    "manifest": [Row("get", OPEN)],
     "metrics": [Row("get", "no no no ok ok ok ok")],
     "training-consent": [Row("post", EVERYONE, {"given": "true"})],
     "healthz": [Row("get", OPEN)],
