@@ -90,9 +90,9 @@ def command_of(job: Job) -> Command:
 
 
 def _launcher(job: Job) -> list[str]:
-    """torchrun where a training has several GPUs (the codec's trainer knows one)."""
+    """torchrun where a training has several GPUs."""
     gpus = int(job.config.get("gpus") or 1)
-    if gpus < 2 or not job.device.startswith("cuda") or job.kind not in (Kind.TRAIN_S2S, Kind.TRAIN_RECOGNISER):
+    if gpus < 2 or not job.device.startswith("cuda") or job.kind not in TRAINERS:
         return []
     return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
 

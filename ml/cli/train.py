@@ -61,6 +61,7 @@ def codec(
     from ml.train.codec import CodecTrainer, Stop
     from ml.train.data import ClipBank, find_audio, held_out_split
     from ml.train.samples import write_codec_samples
+    from ml.train.workers import Workers
 
     chosen = _configured(config, steps, set_ or [])
     if threads:
@@ -73,8 +74,12 @@ def codec(
     training, held_out = (paths, find_audio(validation)) if validation else held_out_split(paths)
     bank = ClipBank.load(training, cache, chosen.labelled)
     valid = ClipBank.load(held_out[:validation_clips], cache)
-    trainer = CodecTrainer(chosen, run, device)
+    workers = Workers.from_environment(device)
+    trainer = CodecTrainer(chosen, run, device, workers)
     resumed = trainer.resume() if resume else False
+    if not workers.first:  # files and progress are the first process's
+        trainer.fit(bank, valid, lambda _row: None, Stop().listen(), max_minutes)
+        return
     (run / "config.json").write_text(json.dumps(chosen.to_dict(), indent=2), encoding="utf-8")
     parameters = sum(p.numel() for p in trainer.codec.parameters()) / 1e6
     typer.echo(

@@ -21,6 +21,7 @@ def error_ratio_db(estimate: Tensor, target: Tensor, floor: float = 1e-6) -> Ten
 
 
 @functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)  # a measurement may come first, training must still be able to use these
 def mel_filters(n_fft: int, n_mels: int, sample_rate: int) -> Tensor:
     """Triangular HTK mel filters, `[n_fft // 2 + 1, n_mels]`, 0 Hz to the Nyquist frequency."""
     top = 2595.0 * math.log10(1.0 + sample_rate / 2.0 / 700.0)
@@ -32,6 +33,7 @@ def mel_filters(n_fft: int, n_mels: int, sample_rate: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def _window(n_fft: int) -> Tensor:
     return torch.hann_window(n_fft)
 
@@ -83,6 +85,7 @@ def band_error_ratio_db(
 
 
 @functools.lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def third_octave_bands(n_fft: int, sample_rate: int) -> Tensor:
     """The 15 third-octave bands from 150 Hz of STOI, `[n_fft // 2 + 1, 15]` of zeros and ones."""
     centres = 150.0 * 2.0 ** (torch.arange(15) / 3.0)

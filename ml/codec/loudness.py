@@ -51,6 +51,7 @@ def _bark(hertz: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4)
+@torch.inference_mode(False)  # a measurement may come first, training must still be able to use these
 def _scale(device: str) -> _Scale:
     bins = torch.arange(_N_FFT // 2 + 1, dtype=torch.float64) * (_RATE / _N_FFT)
     half = _RATE / _N_FFT / 2

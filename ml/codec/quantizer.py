@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,16 @@ class Quantized(NamedTuple):
     codes: Tensor  # int64 [B, Q, T]
     commitment: Tensor  # scalar, unweighted
     first: Tensor  # [B, T, D], the first level alone, straight-through
+
+
+class Collective(Protocol):
+    """Processes that train one quantizer together (`ml.train.workers.Workers`)."""
+
+    def mean_(self, tensors: list[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes."""
+
+    def from_first_(self, tensors: list[Tensor]) -> None:
+        """Replace each tensor by the first process's."""
 
 
 class ResidualQuantizer(nn.Module):
@@ -44,6 +54,7 @@ class ResidualQuantizer(nn.Module):
         self.decay = decay
         self.dropout = dropout
         self.l2_normalize = l2_normalize
+        self.collective: Collective | None = None
         self.revival = revival
         shape = (n_quantizers, codebook_size, dim)
         # Random codebooks, shrinking by level, so that an untrained codec is usable in tests.
@@ -155,14 +166,19 @@ class ResidualQuantizer(nn.Module):
         counts, sums = self.counts[level], self.sums[level]
         counts.mul_(self.decay).index_add_(0, index, residual.new_full(index.shape, 1 - self.decay))
         sums.mul_(self.decay).index_add_(0, index, residual * (1 - self.decay))
+        if self.collective is not None:  # averages are linear: their mean is the average over everybody's vectors
+            self.collective.mean_([counts, sums])
         # A code that hardly anything chooses moves to where data are (Dhariwal et al. 2020, "random restart").
         dead = counts < self.revival * index.numel() / counts.numel()
         n_dead = int(dead.sum())
         if n_dead:
             pick = torch.randint(residual.shape[0], (n_dead,), generator=generator, device=residual.device)
+            moved = residual[pick]
+            if self.collective is not None:
+                self.collective.from_first_([moved])
             fresh = counts.mean()
             counts[dead] = fresh
-            sums[dead] = residual[pick] * fresh
+            sums[dead] = moved * fresh
         self.codebooks[level] = sums / counts[:, None]
 
     @torch.no_grad()

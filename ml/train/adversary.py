@@ -13,15 +13,24 @@ from ml.codec.discriminators import (
     feature_loss,
 )
 from ml.train.checkpoints import optimizer_tensors, restore_optimizer
+from ml.train.workers import Workers
 
 
 class Adversary:
     """Discriminators in training."""
 
-    def __init__(self, config: DiscriminatorConfig, learning_rate: float, clip: float, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: DiscriminatorConfig,
+        learning_rate: float,
+        clip: float,
+        device: torch.device,
+        workers: Workers | None = None,
+    ) -> None:
         self.model = Discriminators(config).to(device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=learning_rate, betas=(0.8, 0.99))
         self.clip = clip
+        self.workers = workers or Workers.alone()
 
     def learn(self, real: Tensor, fake: Tensor) -> Tensor:
         """One discriminator step on waveforms `[B, T]`; returns its loss."""
@@ -31,6 +40,7 @@ class Adversary:
         loss = discriminator_loss(real_scores, fake_scores)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.workers.mean_([p.grad for p in self.model.parameters() if p.grad is not None])
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         if torch.isfinite(norm):
             self.optimizer.step()

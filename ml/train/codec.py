@@ -35,6 +35,7 @@ from ml.train.checkpoints import (
 from ml.train.config import CodecTrainConfig
 from ml.train.data import ClipBank
 from ml.train.labels import UNKNOWN
+from ml.train.workers import Workers
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -103,13 +104,16 @@ def pitch_error(made: CodecPass, pitch: Tensor | None) -> Tensor:
 class CodecTrainer:
     """One run: model, average, optimizer and step counter, saved and restored together."""
 
-    def __init__(self, config: CodecTrainConfig, run: Path, device: str) -> None:
+    def __init__(self, config: CodecTrainConfig, run: Path, device: str, workers: Workers | None = None) -> None:
         torch.manual_seed(config.seed)
+        self.workers = workers or Workers.alone()
         self.config = config
         self.run = run
         run.mkdir(parents=True, exist_ok=True)
         self.device = torch.device(device)
         self.codec = TeluCodec(config.codec).to(self.device)
+        if self.workers.count > 1:
+            self.codec.quantizer.collective = self.workers
         if config.init:
             self._start_from(Path(config.init))
         # Reads phones at two moments of a frame off the first codebook; only training knows it.
@@ -119,7 +123,7 @@ class CodecTrainer:
             self.trained, lr=config.learning_rate, betas=(0.85, 0.99), weight_decay=config.weight_decay, fused=True
         )
         self.adversary = (
-            Adversary(config.discriminators, config.discriminator_learning_rate, config.clip, self.device)
+            Adversary(config.discriminators, config.discriminator_learning_rate, config.clip, self.device, self.workers)
             if config.discriminators
             else None
         )
@@ -142,10 +146,11 @@ class CodecTrainer:
         config, weights = self.config, self.config.loss
         codec_config = config.codec
         samples = round(config.crop_seconds * codec_config.sample_rate)
-        batch = bank.batch(config.batch, samples, config.seed, self.step)
+        seed = config.seed + 1_000_003 * self.workers.rank  # every process has crops of its own
+        batch = bank.batch(config.batch, samples, seed, self.step)
         audio = torch.from_numpy(batch.audio).to(self.device)
         pitch = None if batch.pitch is None else torch.from_numpy(batch.pitch).to(self.device)
-        generator = torch.Generator(self.device).manual_seed(config.seed * 1_000_003 + self.step)
+        generator = torch.Generator(self.device).manual_seed(seed * 1_000_003 + self.step)
         quantize = bool(self.codec.quantizer.ready)
         self.codec.train()
         if config.decoder_only:
@@ -186,7 +191,9 @@ class CodecTrainer:
             loss = loss + 1e-3 * latents.square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_([p for p in self.trained if p.requires_grad], config.clip)
+        trained = [p for p in self.trained if p.requires_grad]
+        self.workers.mean_([p.grad for p in trained if p.grad is not None])
+        norm = torch.nn.utils.clip_grad_norm_(trained, config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
             decay = min(config.average_decay, (1 + self.step) / (10 + self.step))
@@ -222,7 +229,9 @@ class CodecTrainer:
             vectors.append(self.codec(audio, False).latents.reshape(-1, config.code_dim))
             draw += 1
         generator = torch.Generator(self.device).manual_seed(self.config.seed)
-        self.codec.quantizer.start(torch.cat(vectors), generator=generator)
+        quantizer = self.codec.quantizer
+        quantizer.start(torch.cat(vectors), generator=generator)
+        self.workers.from_first_([quantizer.codebooks, quantizer.counts, quantizer.sums])
 
     # -- evaluation and files ----------------------------------------------------------------------------
 
@@ -241,7 +250,7 @@ class CodecTrainer:
             score = 20.0 * figures["envelope_correlation"] - 2.0 * figures["mel_distance"]
         else:  # SNR alone would prefer a model that leaves quiet bands noisy, which ears and PESQ do not forgive
             score = figures[f"snr_db_{n}"] + 8.0 * figures["mos"]
-        if score > self.best:
+        if score > self.best and self.workers.first:
             self.best = score
             partial = self.run / "best.partial"
             save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial)
@@ -252,7 +261,9 @@ class CodecTrainer:
         return figures
 
     def save(self) -> None:
-        """Write a resumable checkpoint."""
+        """Write a resumable checkpoint (the first process only)."""
+        if not self.workers.first:
+            return
         tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.codec.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         tensors |= {f"phone_head.{k}": v for k, v in self.phone_head.state_dict().items()}
@@ -302,7 +313,7 @@ class CodecTrainer:
             if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
                 row |= self.validate(validation)
             report(row)
-            if stop.asked or now - began > max_minutes * 60:
+            if self.workers.any(stop.asked or now - began > max_minutes * 60):
                 reason = "stopped" if stop.asked else "time"
                 break
             if now - last_save > self.config.save_every_seconds:

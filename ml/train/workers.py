@@ -53,3 +53,19 @@ class Workers:
         votes = torch.tensor([float(value)], device="cuda" if distributed.get_backend() == "nccl" else "cpu")
         distributed.all_reduce(votes, distributed.ReduceOp.MAX)
         return bool(votes.item())
+
+    def mean_(self, tensors: list[torch.Tensor]) -> None:
+        """Replace each of `tensors` by its mean over all processes, in one exchange."""
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        distributed.all_reduce(flat)
+        parts = torch.split(flat / self.count, [t.numel() for t in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def from_first_(self, tensors: list[torch.Tensor]) -> None:
+        """Replace each of `tensors` by what the first process has."""
+        if self.count > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
