@@ -34,10 +34,11 @@ def codec(
     skip: Annotated[int, typer.Option(help="Leave out this many files at the start (those used for validation).")] = 0,
     limit: Annotated[int, typer.Option(help="Measure at most this many files.")] = 10_000,
     split: Annotated[str, typer.Option(help="all, or train, validation, test: the split by speaker.")] = "all",
+    slow: Annotated[bool, typer.Option(help="ViSQOL and DNSMOS too, about a second a clip each.")] = True,
     card: Annotated[bool, typer.Option(help="Write the result into the model card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Codec and Opus on the same files: SNR, SI-SNR, PESQ-WB, STOI, mel distance, codebook usage."""
+    """Codec and Opus on the same files: SNR, SI-SNR, PESQ-WB, STOI, ViSQOL, DNSMOS, mel distance, codebook usage."""
     import os
 
     from rich.console import Console
@@ -60,6 +61,7 @@ def codec(
         model,
         paths,
         quantizers=counts or (model.config.n_quantizers,),
+        slow=slow,
         progress=lambda files: track(files, description="measuring", console=console),
     )
     if card:
@@ -135,6 +137,7 @@ def pictures(
             paths,
             quantizers=(1, 2, 4, 6, 8),
             opus_kbps=(6.0, 9.0, 12.0, 16.0),
+            slow=False,
             progress=lambda files: track(files, description="measuring", console=console),
         )
         for codec in codecs

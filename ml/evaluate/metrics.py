@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ml.audio.dnsmos import dnsmos
 from ml.audio.io import SAMPLE_RATE, Samples
 from ml.codec.losses import mel_distance
 
@@ -19,7 +22,7 @@ class MetricUnavailableError(RuntimeError):
 
 
 def _tool(name: str) -> ModuleType:
-    # pesq and pystoi belong to the development set: the product itself never measures
+    # pesq, pystoi and visqol belong to the development set: the product itself never measures
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -49,6 +52,25 @@ def pesq_wb(reference: Samples, estimate: Samples) -> float | None:
         return float(tool.pesq(SAMPLE_RATE, reference, estimate, "wb"))
     except tool.NoUtterancesError:
         return None
+
+
+@functools.lru_cache(maxsize=1)
+def _visqol() -> Any:
+    tool = _tool("visqol")
+    api = tool.VisqolApi()
+    api.create(mode="speech")
+    return api
+
+
+def visqol_score(reference: Samples, estimate: Samples) -> float:
+    """ViSQOL v3 in speech mode (Chinen et al. 2020), MOS-LQO from 1 to 5; about a second a clip."""
+    signals = (x.astype(np.float64) for x in (reference, estimate))
+    return float(_visqol().measure_from_arrays(*signals, sample_rate=SAMPLE_RATE).moslqo)
+
+
+def dnsmos_overall(_reference: Samples, estimate: Samples) -> float:
+    """DNSMOS P.835 overall (Reddy et al. 2022), 1 to 5, of the estimate alone."""
+    return dnsmos(estimate, windows=2).overall
 
 
 def stoi_score(reference: Samples, estimate: Samples) -> float:

@@ -22,6 +22,14 @@ def test_identity_scores_best(telugu_speech: np.ndarray) -> None:
     assert metrics.pesq_wb(speech, speech) == pytest.approx(4.64, abs=0.01)
     assert metrics.stoi_score(speech, speech) == pytest.approx(1.0, abs=1e-3)
     assert metrics.log_mel_distance(speech, speech) == 0.0
+    assert metrics.visqol_score(speech, speech) > 4.4
+
+
+def test_visqol_and_dnsmos_fall_with_noise(telugu_speech: np.ndarray) -> None:
+    speech = telugu_speech.astype(np.float32) / 32768
+    noisy = speech + (0.05 * np.random.default_rng(0).standard_normal(speech.size)).astype(np.float32)
+    assert metrics.visqol_score(speech, noisy) < metrics.visqol_score(speech, speech) - 0.5
+    assert metrics.dnsmos_overall(speech, noisy) < metrics.dnsmos_overall(speech, speech)
 
 
 def test_codebook_statistics_of_known_codes() -> None:
