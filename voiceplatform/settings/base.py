@@ -56,6 +56,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "voiceplatform.middleware.StaticFilesMiddleware",
+    "voiceplatform.middleware.CompressedPagesMiddleware",
     "voiceplatform.middleware.PermissionsPolicyMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
