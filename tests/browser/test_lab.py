@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from scipy.signal import resample_poly
 
-from tests.support.browser import PATIENCE_MS, RATE, Audio, TalkPage, find_clip
+from tests.support.browser import PATIENCE_MS, RATE, Audio, TalkPage, likeness
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
@@ -72,21 +72,6 @@ def heard(page: Page) -> Audio:
     found: Any = page.evaluate(TAKE)
     rendered = np.frombuffer(base64.b64decode(found["pcm"]), "<i2") / 32_768
     return np.asarray(resample_poly(rendered, RATE, found["rate"]), np.float64)
-
-
-def likeness(clip: Audio, rendered: Audio) -> float:
-    """Correlation of a stretch of the clip and the place in what was rendered that is most like it, at best.
-
-    At four times the rate, since the device may stand between two samples; of several stretches the best, since a busy
-    machine may drop a block of the listener.
-    """
-    fine = np.asarray(resample_poly(rendered, 4, 1))
-    best = 0.0
-    for start in range(0, len(clip) - RATE // 2, RATE // 2):
-        stretch = np.asarray(resample_poly(clip[start : start + RATE // 2], 4, 1))
-        if np.abs(stretch).max() > 0.05:
-            best = max(best, float(np.corrcoef(stretch, find_clip(stretch, fine))[0, 1]))
-    return best
 
 
 def choose(page: Page, **setting: str) -> None:

@@ -152,3 +152,18 @@ def find_clip(clip: Audio, heard: Audio) -> Audio:
     energy = total[len(clip) :] - total[: -len(clip)]
     at = int(np.argmax(match / np.sqrt(np.maximum(energy, 1e-3))))
     return heard[at : at + len(clip)]
+
+
+def likeness(clip: Audio, rendered: Audio) -> float:
+    """Correlation of a stretch of the clip and the place in what was rendered that is most like it, at best.
+
+    At four times the rate, since the device may stand between two samples; of several stretches the best, since a busy
+    machine may drop a block of the listener.
+    """
+    fine = np.asarray(resample_poly(rendered, 4, 1))
+    best = 0.0
+    for start in range(0, len(clip) - RATE // 2, RATE // 2):
+        stretch = np.asarray(resample_poly(clip[start : start + RATE // 2], 4, 1))
+        if np.abs(stretch).max() > 0.05:
+            best = max(best, float(np.corrcoef(stretch, find_clip(stretch, fine))[0, 1]))
+    return best

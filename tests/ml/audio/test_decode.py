@@ -54,7 +54,7 @@ def test_only_so_much_is_taken() -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_is_something_else_is_refused(kind: str) -> None:
     playlist = b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/secret\n"
-    with pytest.raises(UndecodableError, match="send|record"):
+    with pytest.raises(UndecodableError, match=r"send|record"):
         decode(playlist, kind, 20)
 
 
