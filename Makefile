@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 export HOST PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format audit bench openapi setup setup-dev setup-test lock clean
+.PHONY: help run test lint format audit bench openapi screenshots setup setup-dev setup-test lock clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ audit: setup-dev ## look up the pinned versions in the advisory database (needs 
 openapi: setup-dev ## write docs/openapi.yaml anew (a test compares it with the code)
 	@DATABASE_URL=postgres://nobody@127.0.0.1:1/none $(PY) manage.py spectacular \
 		--lang en --validate --fail-on-warn --file docs/openapi.yaml  # Postgres' bounds of numbers; nothing connects
+
+screenshots: setup-test ## take docs/screenshots/ anew, of every page and state
+	@$(PY) -m tests.support.screenshots
 
 setup: ## make or complete .venv from the lock files (idempotent)
 	@$(PYTHON) scripts/setup.py

@@ -2,16 +2,13 @@
 
 import re
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Route, expect
 from pystoi import stoi
 
-from ml.serve.messages import Open
-from tests.support.browser import PATIENCE_MS, RATE, Audio, TalkPage, find_clip
+from tests.support.browser import PATIENCE_MS, RATE, Audio, TalkPage, every_slot_taken, find_clip
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
@@ -152,25 +149,8 @@ def test_dropped_connection_is_told_and_mended(talk: TalkPage) -> None:
     assert talk.session_id == session
 
 
-@contextmanager
-def every_slot_taken(stack: Stack) -> Iterator[None]:
-    import socket
-
-    from ml.serve.wire import encode
-
-    with ExitStack() as cleanup:
-        while True:
-            taken = cleanup.enter_context(socket.socket(socket.AF_UNIX))
-            taken.settimeout(10)
-            taken.connect(stack.inference_url.removeprefix("unix://"))
-            taken.sendall(encode(Open(mode="reconstruct", preset="hifi", quantizers=8)))
-            if b'"busy"' in taken.recv(4096):
-                yield
-                return
-
-
 def test_a_full_server_counts_down_and_lets_in(talk: TalkPage, stack: Stack) -> None:
-    with every_slot_taken(stack):
+    with every_slot_taken(stack.inference_url):
         talk.page.keyboard.press("Space")
         talk.wait_for_phase("busy")
         talk.expect_words("ప్రస్తుతం చోటు ఖాళీ లేదు", "All places are taken")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ import soundfile
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from scipy.signal import correlate, resample_poly
 
+from ml.serve.wire import Open, encode
 from tests.support.waiting import wait_until
 
 Audio = npt.NDArray[np.float64]
@@ -43,16 +45,18 @@ def read_speech(path: Path) -> Audio:
     return cast(Audio, 0.7 * mono / np.abs(mono).max())
 
 
-def synthetic_speech(path: Path) -> Audio:
-    """A Telugu sentence by espeak-ng: for where the shared recordings are absent."""
-    words = "నమస్కారం, మీరు ఎలా ఉన్నారు? ఈ రోజు వాతావరణం చాలా బాగుంది."
+SENTENCES = "నమస్కారం, మీరు ఎలా ఉన్నారు? ఈ రోజు వాతావరణం చాలా బాగుంది."
+
+
+def synthetic_speech(path: Path, words: str = SENTENCES) -> Audio:
+    """Telugu by espeak-ng: for where the shared recordings are absent."""
     subprocess.run(["espeak-ng", "-v", "te", "-s", "140", "-w", str(path), words], check=True)
     return read_speech(path)
 
 
-def write_microphone(path: Path, clips: list[Audio]) -> Path:
-    """A WAV that says the clips with a second of silence around each; Chromium plays it over and over."""
-    silence = np.zeros(RATE)
+def write_microphone(path: Path, clips: list[Audio], silence_s: float = 1.0) -> Path:
+    """A WAV that says the clips with some silence around each; Chromium plays it over and over."""
+    silence = np.zeros(round(silence_s * RATE))
     soundfile.write(path, np.concatenate([silence, *(part for clip in clips for part in (clip, silence))]), RATE)
     return path
 
@@ -167,3 +171,17 @@ def likeness(clip: Audio, rendered: Audio) -> float:
         if np.abs(stretch).max() > 0.05:
             best = max(best, float(np.corrcoef(stretch, find_clip(stretch, fine))[0, 1]))
     return best
+
+
+@contextmanager
+def every_slot_taken(inference_url: str) -> Iterator[None]:
+    """Nobody else finds room on that inference server (a unix socket)."""
+    with ExitStack() as cleanup:
+        while True:
+            taken = cleanup.enter_context(socket.socket(socket.AF_UNIX))
+            taken.settimeout(10)
+            taken.connect(inference_url.removeprefix("unix://"))
+            taken.sendall(encode(Open(mode="reconstruct", preset="hifi", quantizers=8)))
+            if b'"busy"' in taken.recv(4096):
+                yield
+                return

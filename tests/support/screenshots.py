@@ -1,4 +1,4 @@
-"""Pictures of the talk page and of the admin for README and docs: ``python -m tests.support.screenshots``.
+"""Pictures of every page and state for README and docs: ``python -m tests.support.screenshots`` (`make screenshots`).
 
 Starts the product on embedded defaults in a temporary folder, with synthetic Telugu (espeak-ng) as the microphone, and
 writes ``docs/screenshots/*.png``. What the pictures show was measured while they were taken.
@@ -6,6 +6,7 @@ writes ``docs/screenshots/*.png``. What the pictures show was measured while the
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -19,12 +20,13 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from tests.support import browser
-from tests.support.browser import TalkPage
+from tests.support.browser import TalkPage, every_slot_taken
 from tests.support.servers import free_port, require
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "screenshots"
+QUESTIONS = ("నమస్కారం, మీరు ఎలా ఉన్నారు?", "మీ పేరు ఏమిటి?", "మీకు ఇష్టమైన పండుగ ఏది?")
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -41,28 +43,63 @@ def picture(talk: TalkPage, name: str, **options: Any) -> None:
 
 
 def speaking(talk: TalkPage, turns: int) -> None:
-    """Bring the page into the middle of a sentence, with some turns said before."""
+    """Bring the page into the middle of an answer, with some turns said before."""
     talk.page.keyboard.press("Space")
     talk.wait_for_turns(turns)
-    talk.wait_for_phase("listening")
-    talk.wait_for_phase("speaking")
-    talk.wait_for_level("heard", 40)
+    talk.wait_for_phase("answering")
     talk.wait_for_level("spoken", 40)
 
 
 def live_pictures(running: Browser, url: str) -> None:
+    """A conversation in each look, and every page with something on it."""
     looks: list[tuple[str, str, dict[str, Any]]] = [
-        ("talk", "te", {"viewport": DESKTOP, "device_scale_factor": 1.5}),
-        ("talk-english-dark", "en", {"viewport": DESKTOP, "color_scheme": "dark"}),
-        ("talk-phone", "te", {"viewport": PHONE, "device_scale_factor": 2, "color_scheme": "light"}),
+        ("", "te", {"viewport": DESKTOP, "device_scale_factor": 1.5}),
+        ("-english-dark", "en", {"viewport": DESKTOP, "color_scheme": "dark"}),
+        ("-phone", "te", {"viewport": PHONE, "device_scale_factor": 2}),
+        ("-phone-english-dark", "en", {"viewport": PHONE, "device_scale_factor": 2, "color_scheme": "dark"}),
     ]
-    for name, language, context in looks:
+    for look, language, context in looks:
         talk = TalkPage(running, url, language=language, **context).open()
-        if name == "talk":
-            picture(talk, "talk-idle", full_page=True)
-        speaking(talk, turns=2 if context["viewport"] is DESKTOP else 1)
-        picture(talk, name, full_page=context["viewport"] is DESKTOP)
+        whole = context["viewport"] is DESKTOP
+        picture(talk, f"talk-idle{look}", full_page=whole)
+        speaking(talk, turns=2 if whole else 1)
+        picture(talk, f"talk{look}", full_page=whole)
+        if not look:
+            talk.page.locator("select[name=turn_taking]").select_option("push")
+            talk.page.locator("#end").wait_for()
+            talk.page.locator("select[name=mix]").select_option("ravi")
+            picture(talk, "talk-push-and-blend")
+        talk.page.keyboard.press("Escape")
+        talk.wait_for_phase("ended")
+        picture(talk, f"talk-ended{look}")
+        pages(talk, look)
         talk.close()
+    talk = TalkPage(running, url + "?mode=reconstruct", viewport=DESKTOP).open()
+    talk.page.keyboard.press("Space")
+    talk.wait_for_turns(1)
+    talk.wait_for_level("heard", 40)
+    picture(talk, "talk-own-voice", full_page=True)
+    talk.close()
+
+
+def pages(talk: TalkPage, look: str) -> None:
+    """What is not the talk page, for somebody who has talked."""
+    page = talk.page
+    page.goto(talk.url + "lab")
+    page.locator("#lab[data-state=ready]").wait_for()
+    picture(talk, f"lab{look}", full_page=True)
+    if not look:
+        page.locator("input[name=preset][value=dialogue]").check(force=True)
+        page.locator("#lab[data-state=ready][data-preset=dialogue]").wait_for()
+        picture(talk, "lab-dialogue", full_page=True)
+    page.goto(talk.url + "history")
+    picture(talk, f"history{look}")
+    page.locator("main a.button").first.click()
+    page.locator(".stretch path[d]").first.wait_for(state="attached")
+    picture(talk, f"history-session{look}", full_page=True)
+    for name in ("listen", "about"):
+        page.goto(talk.url + name)
+        picture(talk, f"{name}{look}", full_page=True)
 
 
 def admin_pictures(running: Browser, url: str, password: str) -> None:
@@ -97,13 +134,50 @@ def admin_pictures(running: Browser, url: str, password: str) -> None:
 
 
 def other_pictures(running: Browser, url: str) -> None:
+    """The states that nobody wants to see, and the pages for strangers."""
     talk = TalkPage(running, url, viewport=DESKTOP).open()
     talk.page.keyboard.press("Space")
     talk.wait_for_phase("refused")
-    picture(talk, "talk-refused", full_page=True)
+    picture(talk, "talk-refused")
+    talk.page.goto(f"{url}history")
+    picture(talk, "history-empty")
     talk.page.goto(f"{url}accounts/login/")
     picture(talk, "login")
+    talk.page.goto(f"{url}nowhere")
+    picture(talk, "not-found")
     talk.close()
+
+
+def waiting_pictures(running: Browser, url: str, inference_url: str) -> None:
+    """Asking, connecting, busy, reconnecting: each held still for its picture."""
+    talk = TalkPage(running, url, viewport=DESKTOP).open()
+    with every_slot_taken(inference_url):
+        talk.page.keyboard.press("Space")
+        talk.wait_for_phase("busy")
+        picture(talk, "talk-busy")
+    talk.wait_until_live()
+    talk.context.set_offline(True)
+    talk.page.evaluate("__voice.session.link.close()")
+    talk.wait_for_phase("reconnecting")
+    picture(talk, "talk-reconnecting")
+    talk.close()
+    # The page's own words for the moments that are over before a picture is taken.
+    for phase, event in (
+        ("asking", "{ type: 'start' }"),
+        ("connecting", "{ type: 'microphone_ready', now: 0 }"),
+        ("thinking", "{ type: 'endpoint' }"),
+    ):
+        talk = TalkPage(running, url, viewport=DESKTOP).open()
+        # Nothing is carried out: the state alone is shown.
+        talk.page.evaluate("() => { __voice.session.audio.open = () => new Promise(() => undefined); }")
+        if phase == "thinking":
+            talk.page.evaluate("__voice.session.state = { ...__voice.session.state, phase: 'speaking' }")
+        elif phase == "connecting":
+            talk.page.evaluate("__voice.session.url = 'ws://127.0.0.1:9/'; __voice.session.dispatch({ type: 'start' })")
+        talk.page.evaluate(f"__voice.session.dispatch({event})")
+        talk.wait_for_phase(phase)
+        picture(talk, f"talk-{phase}")
+        talk.close()
 
 
 def main() -> None:
@@ -118,8 +192,10 @@ def main() -> None:
         try:
             wait_until(lambda: "Talk at" in output.read_text(), 240, "the product to be ready")
             url = f"http://127.0.0.1:{port}/"
+            inference_url = json.loads((folder / "var" / "run" / "launch.json").read_text())["inference_url"]
             executable = require("Chromium")
-            wav = browser.write_microphone(folder / "mic.wav", [browser.synthetic_speech(folder / "te.wav")])
+            clips = [browser.synthetic_speech(folder / f"{n}.wav", words) for n, words in enumerate(QUESTIONS)]
+            wav = browser.write_microphone(folder / "mic.wav", clips, silence_s=4.5)
             with browser.chromium(executable, *browser.with_microphone(wav)) as running:
                 live_pictures(running, url)
                 found = re.search(r"password: (\S+)", output.read_text())
@@ -127,6 +203,8 @@ def main() -> None:
                 admin_pictures(running, url, found[1])
             with browser.chromium(executable, *browser.FAKE_DEVICE) as running:
                 other_pictures(running, url)
+            with browser.chromium(executable, *browser.with_microphone(wav)) as running:
+                waiting_pictures(running, url, inference_url)
         finally:
             launcher.send_signal(signal.SIGINT)
             launcher.wait(60)
