@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apps.speakers.models import Emotion, Speaker
-from apps.speakers.samples import sample_url
+from apps.speakers.samples import answer_url, sample_url
 from apps.speakers.selectors import emotions_published, speakers_published
 
 
@@ -17,10 +17,14 @@ class GalleryRow:
     samples: list[tuple[Emotion, str]]
 
 
-def voice_gallery() -> list[GalleryRow]:
-    """Every published voice in every published emotion that can be heard, in the house's order."""
+def voice_gallery(*, answers: bool = False) -> list[GalleryRow]:
+    """Every published voice in every published emotion that can be heard, in the house's order.
+
+    The voices as they are, or with ``answers`` what the shipped model says with them.
+    """
+    url_of = answer_url if answers else sample_url
     emotions = list(emotions_published())
     return [
-        GalleryRow(speaker, [(e, url) for e in emotions if (url := sample_url(speaker=speaker.slug, emotion=e.slug))])
+        GalleryRow(speaker, [(e, url) for e in emotions if (url := url_of(speaker=speaker.slug, emotion=e.slug))])
         for speaker in speakers_published()
     ]

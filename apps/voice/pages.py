@@ -55,7 +55,7 @@ def manifest(request: HttpRequest) -> JsonResponse:
 @require_safe
 def listen(request: HttpRequest) -> HttpResponse:
     """Every published voice in every emotion, by ear."""
-    return render(request, "voice/listen.html", {"gallery": voice_gallery()})
+    return render(request, "voice/listen.html", {"gallery": voice_gallery(answers=True)})
 
 
 @require_safe

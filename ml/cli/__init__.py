@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 _COMMANDS = {
     "serve": ("ml.serve.cli", "Run the inference server."),
     "talk": ("ml.cli.talk", "Answer a recording with a recording."),
+    "gallery": ("ml.cli.gallery", "Answer a recording in every voice and emotion."),
     "codec": ("ml.cli.codec", "Reconstruct audio, export weights."),
     "train": ("ml.cli.train", "Train a model, resumable in slices."),
     "evaluate": ("ml.cli.evaluate", "Measure a model on a folder of audio."),

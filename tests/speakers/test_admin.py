@@ -159,7 +159,7 @@ def test_each_emotion_of_a_voice_can_be_heard_where_there_is_a_recording(
 ) -> None:
     speaker = make_speaker("priya")
     make_emotion("happy"), make_emotion("sad")
-    monkeypatch.setattr(samples, "_sample_name", lambda s, e: f"voice/samples/{s}-{e}.opus" if e == "happy" else None)
+    monkeypatch.setattr(samples, "_sample_name", lambda f, s, e: f"{f}/{s}-{e}.opus" if e == "happy" else None)
     page = operator.get(reverse("admin:speakers_speaker_change", args=[speaker.pk])).text
     assert 'data-src="/static/voice/samples/priya-happy.opus"' in page
     assert page.count("data-src=") == 1
