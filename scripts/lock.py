@@ -25,4 +25,4 @@ def lock(name: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(lock("base") or lock("dev"))
+    sys.exit(lock("base") or lock("dev") or lock("clients"))

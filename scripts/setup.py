@@ -329,6 +329,13 @@ def node_tools(setup: Setup) -> None:
     setup.step("node", [lock.read_text()], "installing the JavaScript checker", lambda: setup.call(command, "npm ci"))
 
 
+def clients(setup: Setup) -> None:
+    """Unmodified clients that tests talk to us with, in an environment of their own inside ours."""
+    inner = Setup(setup.venv / "clients", setup.log)
+    setup.call([str(setup.python), "-m", "venv", "--clear", str(inner.venv)], "making the clients' environment")
+    inner.pip("installing others' clients", "--no-deps", "-r", str(ROOT / "requirements" / "clients.txt"))
+
+
 def run(setup: Setup, *, dev: bool, system: bool) -> None:
     version = ".".join(map(str, sys.version_info[:2]))
     setup.discard_if_cut_off()
@@ -353,6 +360,7 @@ def run(setup: Setup, *, dev: bool, system: bool) -> None:
         node_tools(setup)
     if system:
         system_tools(setup)
+        setup.step("clients", [version, *text("clients.txt")], "installing others' clients", lambda: clients(setup))
     if renewed:
         print("· environment complete; from here on no network is needed", flush=True)
 

@@ -15,6 +15,11 @@ CLOSE_HANDSHAKE_S = 3.0
 SIMPLE_PATH = b"/ws"
 SIMPLE_MESSAGE_BYTES = 1024 * 1024
 """The simple protocol's messages hold whole sentences; everywhere else the server's own, small limit stays."""
+REALTIME_PATH = b"/v1/realtime"
+REALTIME_MESSAGE_BYTES = 16 * 1024 * 1024
+"""The OpenAI protocol allows 15 MiB of base64 in one event."""
+STANDARD_CLOSES = frozenset({1001, 1008, 1011, 1012, 1013})
+"""What clients of that protocol act upon; Autobahn keeps an application to 1000 and 3000 upwards."""
 
 
 @implementer(IPushProducer)
@@ -43,7 +48,15 @@ class ThrottledWebSocket(WebSocketProtocol):
         self.closeHandshakeTimeout = CLOSE_HANDSHAKE_S
         if self.path == SIMPLE_PATH:
             self.maxMessagePayloadSize = self.maxFramePayloadSize = SIMPLE_MESSAGE_BYTES
+        elif self.path == REALTIME_PATH:
+            self.maxMessagePayloadSize = self.maxFramePayloadSize = REALTIME_MESSAGE_BYTES
         super().onOpen()
+
+    def serverClose(self, code: int | None = None) -> None:
+        if code in STANDARD_CLOSES and self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=code)
+        else:
+            super().serverClose(code)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         self.transport.unregisterProducer()

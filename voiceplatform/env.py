@@ -73,6 +73,7 @@ class Env:
     inference_urls: tuple[str, ...]
     var_dir: Path
     allow_guests: bool | None
+    realtime_transcripts: bool | None
     resume_seconds: int
     lease_seconds: int
     max_ahead_ms: int
@@ -109,6 +110,7 @@ def read_env(environ: Mapping[str, str] | None = None) -> Env:
         inference_urls=read.inference("INFERENCE_URLS", f"unix://{var_dir}/run/inference.sock"),
         var_dir=var_dir,
         allow_guests=read.flag("VOICE_ALLOW_GUESTS"),
+        realtime_transcripts=read.flag("VOICE_REALTIME_TRANSCRIPTS"),
         resume_seconds=read.integer("VOICE_RESUME_SECONDS", 60, 1, 3600),
         lease_seconds=read.integer("VOICE_LEASE_SECONDS", 15, 1, 600),
         max_ahead_ms=read.integer("VOICE_MAX_AHEAD_MS", 400, 40, 10_000),

@@ -16,6 +16,7 @@ admin.site.site_title = admin.site.site_header = "Telugu Voice"
 urlpatterns = [
     path("", include("apps.voice.urls")),
     path("", include("apps.voice.simple.urls")),
+    path("", include("apps.voice.openai_realtime.urls")),
     path("", include("apps.speakers.urls")),
     path("", include("apps.training.urls")),
     path("healthz", health.healthz, name="healthz"),

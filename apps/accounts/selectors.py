@@ -7,7 +7,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
-from apps.accounts.models import ApiToken
+from apps.accounts.models import ApiToken, Scope
 from apps.accounts.secrets import token_digest
 
 
@@ -26,3 +26,9 @@ def token_still_usable(*, token_id: int, scope: str, now: datetime) -> bool:
     """May a connection that this token opened stay open?"""
     token = ApiToken.objects.select_related("user").filter(pk=token_id).first()
     return token is not None and token.usable(now) and scope in token.scopes
+
+
+def token_for_chat(*, token_id: int, now: datetime) -> ApiToken | None:
+    """That token, with its user, if it may still talk; else None."""
+    token = ApiToken.objects.select_related("user").filter(pk=token_id).first()
+    return token if token is not None and token.usable(now) and Scope.CHAT in token.scopes else None

@@ -86,6 +86,8 @@ class Flow(ABC):
         self._quantizers = quantizers
         self._up: DropOldest[Up] = DropOldest(UP_FRAMES)
         self._down: DropOldest[Down] = DropOldest(down_frames)
+        self._sending = False
+        self._up_empty = asyncio.Event()
         self._accepted = 0
         self._wishes: DropOldest[Callable[[], Awaitable[None]]] = DropOldest(64)
         self._credit = CreditWindow(max_ahead_ms=max_ahead_ms)
@@ -131,7 +133,11 @@ class Flow(ABC):
         """Microphone frames to the inference server. Raises :class:`InferenceLost`."""
         while True:
             frame = await self._up.get()
+            self._sending = True
             await self.link.send_audio(frame.index, frame.index * FRAME_MS & U32_MAX, frame.generation, frame.pcm)
+            self._sending = False
+            if not self._up:
+                self._up_empty.set()
 
     async def pump_wishes(self) -> None:
         """Changes to the inference server, in order. Raises :class:`InferenceLost`."""
@@ -211,6 +217,12 @@ class Flow(ABC):
     def _unanswered_s(self) -> float:
         """How long the oldest frame that needs an answer has waited for it."""
         return 0.0
+
+    async def _all_up(self) -> None:
+        """Wait until every accepted frame is on its way to the inference server."""
+        while self._up or self._sending:
+            self._up_empty.clear()
+            await self._up_empty.wait()
 
     def _wish(self, wish: Callable[[], Awaitable[None]]) -> None:
         self._wishes.put(wish)

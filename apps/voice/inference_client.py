@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ml.serve.wire import (
     Address,
@@ -29,6 +29,7 @@ from ml.serve.wire import (
     Forget,
     History,
     Key,
+    KeyEvent,
     LabDone,
     LabPiece,
     Loaded,
@@ -63,6 +64,7 @@ __all__ = [
     "InferenceLink",
     "InferenceLost",
     "InferenceRefused",
+    "KeyEvent",
     "Pong",
     "Speech",
     "TalkOptions",
@@ -174,7 +176,7 @@ class InferenceLink:
             )
         )
 
-    async def key(self, event: Literal["press", "release"]) -> None:
+    async def key(self, event: KeyEvent) -> None:
         """Push-to-talk. Raises :class:`InferenceLost`."""
         await self._send(Key(event))
 

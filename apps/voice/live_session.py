@@ -155,6 +155,11 @@ class LiveSession:
         else:
             self._chores.configure(message)
 
+    def truncate(self, turn: int, heard_ms: int) -> None:
+        """The client has stopped the answer to ``turn`` after ``heard_ms`` (a protocol whose clients know that)."""
+        if isinstance(self._flow, TalkPipeline):
+            self._flow.truncate(turn, heard_ms)
+
     def _interrupt(self) -> None:
         if self._flow is not None:
             self._out.put(GenerationChanged(generation=self._flow.interrupt(), reason="interrupt"))

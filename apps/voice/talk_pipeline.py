@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from apps.voice import inference_client as inference
 from apps.voice import metrics
 from apps.voice.flow import Down, Flow, Up
-from apps.voice.inference_client import AudioDown, Draining, Speech, TurnCodes, Voice
+from apps.voice.inference_client import AudioDown, Draining, KeyEvent, Speech, TurnCodes, Voice
 from apps.voice.protocol import AnswerEvent, Endpoint, GenerationChanged, Notice, Played, TurnTaking
 from apps.voice.protocol import Speech as SpeechEvent
 from apps.voice.talk_turns import Answer, TalkTurns
@@ -40,9 +40,13 @@ class TalkPipeline(Flow):
         self.conversation.answer_interrupted("client", self._playing_ms(), time.monotonic())
         return super().interrupt()
 
-    def key(self, event: Literal["press", "release"]) -> None:
-        """Push-to-talk."""
-        self._wish(lambda: self.link.key(event))
+    def key(self, event: KeyEvent) -> None:
+        """Push-to-talk, after all audio that was accepted before."""
+        self._wish(lambda: self._after_audio(event))
+
+    def truncate(self, turn: int, heard_ms: int) -> None:
+        """The client knows that of the answer to ``turn``, which it has stopped, only so much was heard."""
+        self.conversation.answer_truncated(turn, heard_ms)
 
     def forget(self) -> None:
         """The model forgets the conversation."""
@@ -143,6 +147,10 @@ class TalkPipeline(Flow):
         return self.conversation.flush(self._playing_ms())
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    async def _after_audio(self, event: KeyEvent) -> None:
+        await self._all_up()
+        await self.link.key(event)
 
     def _playing_ms(self) -> float:
         """Where the player is by now in the present generation."""

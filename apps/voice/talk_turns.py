@@ -140,6 +140,14 @@ class TalkTurns:
         answer.interrupted_at, answer.reason = now, reason
         return answer.reported_ms
 
+    def answer_truncated(self, turn: int, heard_ms: int) -> None:
+        """The client says how much was heard of an answer that was stopped: less than what left for it."""
+        answer = self._answer
+        if answer is not None and answer.turn == turn:
+            answer.reported_ms = min(answer.reported_ms or answer.duration_ms, answer.duration_ms, max(0, heard_ms))
+            if answer.interrupted_at is None and answer.ended_at is not None:
+                answer.interrupted_at, answer.reason = answer.ended_at, "client"
+
     def answer_resumed(self) -> None:
         """It goes on from where it was heard."""
         answer = self._answer

@@ -17,20 +17,28 @@ def choice(
     out: Annotated[Path, typer.Option(help="Where the weights with the fitted choice are written; may be the same.")],
     codec: Annotated[str, typer.Option(help="Codec preset whose codes are used, or its weights file.")] = "dialogue",
     buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 32_768,
-    known: Annotated[int, typer.Option(help="Known phrasings that are kept for comparison.")] = 4_600,
-    heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 6_000,
-    epochs: Annotated[int, typer.Option(help="Passes over the training pairs.")] = 5,
+    width: Annotated[int, typer.Option(help="Dimension of an n-gram's vector.")] = 112,
+    sentences: Annotated[
+        Path | None, typer.Option(help="Text file, a sentence a line: what is none of the corpus's questions.")
+    ] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Folder of corpus files; the shipped ones without it.")] = None,
+    heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 8_000,
+    variants: Annotated[int, typer.Option(help="Ways in which each phrasing is misheard and reworded in a pass.")] = 8,
+    epochs: Annotated[int, typer.Option(help="Passes.")] = 8,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
 ) -> None:
-    """Fit the choice of answers on what a trained encoder hears; a minute or two on one core."""
+    """Fit the choice of answers on what a trained encoder hears; a few minutes on one core."""
     from rich.progress import track
 
     from ml.cli.train_run import device_of
     from ml.codec.checkpoint import WEIGHTS_DIR, load_codec, read_card
+    from ml.data.corpus.loader import CORPUS_DIR, load_corpus
     from ml.data.pairs import PairSet, codes_key
+    from ml.data.pairs.sources import find_sources, split_by_hash
     from ml.s2s.checkpoint import export_s2s, load_s2s
     from ml.s2s.model import S2SModel
-    from ml.s2s.train.choice import ChoiceConfig, fit_choice, known_phrasings
+    from ml.s2s.train.acts import acts_of, phrasings
+    from ml.s2s.train.choice import ChoiceConfig, fit_choice
     from ml.s2s.train.data import Dialogues
 
     device_of("cpu", threads)
@@ -39,8 +47,12 @@ def choice(
     trained = load_s2s(weights)
     pair_set = PairSet.load(pairs, codes_key(voice))
     dialogues = Dialogues(pair_set, trained.config, card["plans"])
-    phrasings = known_phrasings(dialogues)
-    config = dataclasses.replace(trained.config, phrase_buckets=buckets, phrase_known=min(known, len(phrasings)))
+    written = load_corpus(corpus or CORPUS_DIR)
+    acts = acts_of(written, {pair_set.texts[answer].text: plan for answer, plan in dialogues.plan_of.items()})
+    known = sum(1 for _ in phrasings(written, acts, "train"))
+    config = dataclasses.replace(
+        trained.config, phrase_buckets=buckets, phrase_width=width, phrase_known=known, n_acts=len(acts.names)
+    )
     model = S2SModel(config)
     kept = {k: v for k, v in trained.state_dict().items() if not k.startswith("phrases.")}
     model.load_state_dict(kept, strict=False)
@@ -49,8 +61,9 @@ def choice(
     def progress(items: Iterable[Any], title: str) -> Iterable[Any]:
         return track(list(items), description=title)
 
-    fitted = ChoiceConfig(heard=heard, epochs=epochs)
-    figures = fit_choice(model, dialogues, fitted, progress)
+    fitted = ChoiceConfig(heard=heard, epochs=epochs, variants=variants)
+    strangers = [s for s in find_sources(sentences=sentences).sentences if split_by_hash(s) == "train"]
+    figures = fit_choice(model, dialogues, written, strangers, fitted, progress)
     metrics = {**card.get("metrics", {}), "choice": figures}
     export_s2s(model.eval(), out, {**card, "choice": dataclasses.asdict(fitted), "metrics": metrics})
     typer.echo(json.dumps(figures))

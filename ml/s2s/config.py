@@ -80,7 +80,9 @@ class S2SConfig:
     score_width: int = 128
     """Dimension of a score's phone vectors."""
     phrase_buckets: int = 0
-    """Buckets of phone n-grams from which the plan is chosen (`ml.s2s.phrases`); 0 chooses it from the summary."""
+    """Buckets of phone n-grams from which the plan is chosen (`ml.s2s.acts`); 0 chooses it from the summary."""
+    n_acts: int = 0
+    """Dialogue acts that the n-grams tell apart; each calls for some of the plans."""
     phrase_known: int = 0
     """Known phrasings with which what was heard is compared phone by phone, beside the n-grams."""
     phrase_length: int = 48
@@ -107,8 +109,8 @@ class S2SConfig:
             raise S2SConfigError("levels, chunk, window, max_frames, summary_slots and memory_turns must be at least 1")
         if self.score_length and not self.n_plans:
             raise S2SConfigError("score_length needs n_plans: a score belongs to a plan")
-        if self.phrase_buckets and not self.n_plans:
-            raise S2SConfigError("phrase_buckets needs n_plans: phrases choose a plan")
+        if self.phrase_buckets and not (self.n_plans and self.n_acts):
+            raise S2SConfigError("phrase_buckets needs n_plans and n_acts: phrases tell acts, which choose a plan")
         if self.question_frames < self.chunk or self.conv_taps < 2:
             raise S2SConfigError("question_frames must be at least chunk, and conv_taps at least 2")
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ml.codec.streaming import StreamState
+from ml.s2s.acts import collapsed
 from ml.s2s.batch import UNKNOWN, Conditions
-from ml.s2s.phrases import collapsed
 from ml.s2s.sampling import Sampling, draw, uniforms
 from ml.s2s.state import Row, S2SState, S2SStateError
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.s2s import live
+from ml.s2s.acts import ActReader
 from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch, S2SOutput
 from ml.s2s.codebooks import Codebooks, codebooks_sha256
 from ml.s2s.config import S2SConfig, S2SConfigError
@@ -17,7 +18,6 @@ from ml.s2s.decoder import Decoder, DecoderBlock
 from ml.s2s.depth import DepthHead
 from ml.s2s.encoder import Encoder
 from ml.s2s.memory import Memory, Reader
-from ml.s2s.phrases import PhraseReader
 from ml.s2s.sampling import Sampling
 from ml.s2s.score import STRIDES, Score, dwell_of
 from ml.s2s.state import S2SState
@@ -57,7 +57,7 @@ class S2SModel(nn.Module):
             if config.n_plans
             else None
         )
-        self.phrases = PhraseReader(config) if config.phrase_buckets and config.n_plans else None
+        self.phrases = ActReader(config) if config.phrase_buckets else None
         self.intent_head = nn.Linear(slots, config.n_intents) if config.n_intents else None
         self.phone_head = nn.Linear(config.decoder_width, config.n_phones)
 

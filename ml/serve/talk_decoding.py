@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast, get_args
 
 from ml.serve.fields import JsonObject
-from ml.serve.talk_messages import Answer, Endpoint, Forget, Key, Load, Loaded, LoadFailed, TurnTaking, Voice
+from ml.serve.talk_messages import Answer, Endpoint, Forget, Key, KeyEvent, Load, Loaded, LoadFailed, TurnTaking, Voice
 
 _U32_MAX = 2**32 - 1
 _MAX_VOICES = 64
@@ -46,7 +46,7 @@ def turn_taking(obj: JsonObject) -> TurnTaking | None:
 
 
 def _key(obj: JsonObject) -> Key:
-    return Key("press" if obj.choice("event", ("press", "release")) == "press" else "release")
+    return Key(cast(KeyEvent, obj.choice("event", get_args(KeyEvent))))
 
 
 def _load(obj: JsonObject) -> Load:

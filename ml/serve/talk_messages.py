@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Codes: TypeAlias = npt.NDArray[np.uint16]
 TurnTaking: TypeAlias = Literal["stream", "turn", "push"]
+KeyEvent: TypeAlias = Literal["press", "release", "commit", "cancel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Push-to-talk: the key went down or up."""
+    """Push-to-talk: the key went down or up. ``commit`` has even the shortest turn answered, ``cancel`` drops it."""
 
     type: ClassVar[str] = "key"
-    event: Literal["press", "release"]
+    event: KeyEvent
 
 
 @dataclass(frozen=True, slots=True)

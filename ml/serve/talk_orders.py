@@ -41,8 +41,7 @@ def carry_out(talk: TalkStage, conversation: Conversation, order: Order) -> None
                 high if high is not None or mode is not None else director.config.endpoint_max_ms,
             )
         case Key(event):
-            change = director.press if event == "press" else director.release
-            talk.act([(conversation, now_ns, change(conversation.now_ms))])
+            talk.act([(conversation, now_ns, getattr(director, event)(conversation.now_ms))])
         case Forget():
             talk.forget(conversation)
         case History(question, answer):

@@ -35,6 +35,7 @@ from ml.train.checkpoints import (
 from ml.train.config import CodecTrainConfig
 from ml.train.data import ClipBank
 from ml.train.labels import UNKNOWN
+from ml.train.teacher import Teacher, load_teacher
 from ml.train.workers import Workers
 
 Report = Callable[[dict[str, Any]], None]
@@ -118,7 +119,14 @@ class CodecTrainer:
             self._start_from(Path(config.init))
         # Reads phones at two moments of a frame off the first codebook; only training knows it.
         self.phone_head = torch.nn.Linear(config.codec.code_dim, 2 * len(PHONES)).to(self.device)
-        self.trained = [*self.codec.parameters(), *(self.phone_head.parameters() if config.loss.phones else ())]
+        self.teacher: Teacher | None = None
+        if config.loss.distill:
+            self.teacher = load_teacher(config.teacher, config.codec.code_dim).to(self.device)
+        self.trained = [
+            *self.codec.parameters(),
+            *(self.phone_head.parameters() if config.loss.phones else ()),
+            *(self.teacher.read.parameters() if self.teacher else ()),
+        ]
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=config.learning_rate, betas=(0.85, 0.99), weight_decay=config.weight_decay, fused=True
         )
@@ -174,6 +182,7 @@ class CodecTrainer:
             ("envelope", weights.envelope, lambda: 1.0 - envelope_correlation(estimate, target)),
             ("pitch", weights.pitch, lambda: pitch_error(made, pitch)),
             ("phones", weights.phones, lambda: self._phone_loss(made, batch.phones)),
+            ("distill", weights.distill, lambda: self._teacher_loss(made, audio)),
         )
         for name, weight, term in named_terms:
             if weight:
@@ -214,6 +223,10 @@ class CodecTrainer:
         vectors = made.latents if made.quantized is None else made.quantized.first
         logits = self.phone_head(vectors).view(-1, len(PHONES))
         return torch.nn.functional.cross_entropy(logits, wanted, ignore_index=UNKNOWN, label_smoothing=0.05)
+
+    def _teacher_loss(self, made: CodecPass, audio: Tensor) -> Tensor:
+        assert self.teacher is not None  # the configuration promises one
+        return self.teacher.distance(made.latents if made.quantized is None else made.quantized.first, audio)
 
     @torch.no_grad()
     def start_codebooks(self, bank: ClipBank) -> None:
@@ -267,6 +280,8 @@ class CodecTrainer:
         tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.codec.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         tensors |= {f"phone_head.{k}": v for k, v in self.phone_head.state_dict().items()}
+        if self.teacher is not None:
+            tensors |= {f"teacher_head.{k}": v for k, v in self.teacher.read.state_dict().items()}
         tensors |= optimizer_tensors(self.optimizer)
         if self.adversary is not None:
             tensors |= self.adversary.tensors()
@@ -284,9 +299,10 @@ class CodecTrainer:
         self.codec.load_state_dict({k.removeprefix("model."): v for k, v in own.items()})
         for name in self.average:
             self.average[name].copy_(stored.tensors[f"average.{name}"])
-        head = {k.removeprefix("phone_head."): v for k, v in stored.tensors.items() if k.startswith("phone_head.")}
-        if head:
-            self.phone_head.load_state_dict(head)
+        for prefix, module in (("phone_head.", self.phone_head), ("teacher_head.", self.teacher and self.teacher.read)):
+            head = {k.removeprefix(prefix): v for k, v in stored.tensors.items() if k.startswith(prefix)}
+            if head and module is not None:
+                module.load_state_dict(head)
         restore_optimizer(self.optimizer, stored.tensors)
         if self.adversary is not None:
             self.adversary.restore(stored.tensors)

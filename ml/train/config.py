@@ -32,6 +32,8 @@ class LossWeights:
     """Error of the decoded pitch where speech is voiced, in octaves (harmonic head)."""
     phones: float = 0.0
     """Cross-entropy of phones read off the first codebook alone (speech whose phones are known)."""
+    distill: float = 0.0
+    """Cosine distance of the first codebook, read by one layer, to a self-supervised teacher (`ml.train.teacher`)."""
     commitment: float = 1.0
     """Scale of the quantizer's commitment term (already multiplied by the codec's own 0.25)."""
     adversarial: float = 0.0
@@ -88,6 +90,8 @@ class CodecTrainConfig:
     """Seed of initialisation, crops, augmentation and quantizer dropout."""
     decoder_only: bool = False
     """Encoder and codebooks stay as `init` has them: codes that were stored keep their meaning."""
+    teacher: str = ""
+    """Folder or hub id of the WavLM, HuBERT or wav2vec 2.0 that `loss.distill` follows."""
     init: str = ""
     """Weights (safetensors) to start from instead of a random model."""
 
@@ -98,6 +102,8 @@ class CodecTrainConfig:
             raise ConfigError("steps, batch and learning_rate must be positive")
         if (self.loss.pitch or self.loss.phones) and self.codec.head != "harmonic":
             raise ConfigError("loss.pitch and loss.phones belong to codecs with a harmonic head")
+        if self.loss.distill and not self.teacher:
+            raise ConfigError("loss.distill needs a teacher: a folder or hub id of WavLM, HuBERT or wav2vec 2.0")
         if self.labelled and self.codec.hop // self.codec.subframes != 160:
             raise ConfigError("pitch and phone labels come every 160 samples; hop / subframes must be 160")
         if (self.loss.adversarial or self.loss.feature) and self.discriminators is None:

@@ -149,7 +149,7 @@ class TurnDirector:
         return actions
 
     def release(self, now_ms: int) -> list[Action]:
-        """The key went up: what was said is answered at once."""
+        """The key went up: what was said is answered at once, unless that was next to nothing."""
         if not self._pressed:
             return []
         self._pressed = False
@@ -159,6 +159,16 @@ class TurnDirector:
         if turn.voiced_ms < self.config.min_turn_ms:
             return self._dismiss(turn, now_ms)
         return self._end(turn, now_ms, "released")
+
+    def commit(self, now_ms: int) -> list[Action]:
+        """The open turn is over and is answered, however little was said: its client says that it is one."""
+        self._pressed = False
+        return self._end(self._turn, now_ms, "released") if self._turn is not None else []
+
+    def cancel(self, now_ms: int) -> list[Action]:
+        """The open turn counts for nothing."""
+        self._pressed = False
+        return self._dismiss(self._turn, now_ms) if self._turn is not None else []
 
     def stop(self, now_ms: int) -> list[Action]:
         """The person wants the answer to stop (a button, REST)."""

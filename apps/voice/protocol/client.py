@@ -109,10 +109,10 @@ class Interrupt(_FromClient):
 
 
 class Key(_FromClient):
-    """Push-to-talk: the key went down or up."""
+    """Push-to-talk: the key went down or up. ``commit`` has even the shortest turn answered, ``cancel`` drops it."""
 
     type: Literal["key"]
-    event: Literal["press", "release"]
+    event: Literal["press", "release", "commit", "cancel"]
 
 
 class Forget(_FromClient):

@@ -168,7 +168,9 @@ class _Planner:
                 text = self._reworded(text, words)
             clip = self._ask(text, split, talker, words)
             intent = turn.intent or (f"follow.{turn.follow}" if turn.follow else "chain")
-            answers = (self.book.known(f"{chain.id}/{number}"),)
+            answers: tuple[str, ...] = (self.book.known(f"{chain.id}/{number}"),)
+            if not number and (asked := self.corpus.intents.get(turn.intent or "")) in self.intents and asked:
+                answers += self.book.ids(asked)  # nothing was said before: it is that intent like any other time
             before.append(
                 self._pair(clip, answers, intent, "chain", split, group, rng=rng, context=tuple(before), voice=voice)
             )

@@ -1,44 +1,55 @@
-"""Fits the choice of answers (`ml.s2s.phrases`) on what a trained encoder hears: `python -m ml train choice`."""
+"""Fits the choice of answers (`ml.s2s.acts`) on what a trained encoder hears: `python -m ml train choice`."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
+from ml.s2s.acts import ActReader, Weights, collapsed, ngrams
+from ml.s2s.alignment import score_of
 from ml.s2s.model import S2SModel
-from ml.s2s.phrases import PhraseReader, collapsed, ngrams
+from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
+from ml.s2s.train.confusions import Confusions
 from ml.s2s.train.data import Dialogues, padded
 
 if TYPE_CHECKING:
+    from ml.data.corpus.loader import Corpus
     from ml.data.pairs import Pair
 
 Progress = Any
+Example = tuple[list[int], int]
+"""Phones of a question, and its act."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceConfig:
     """How the choice is fitted."""
 
-    heard: int = 6_000
-    """Training questions that the encoder hears; of the others the true phones are used, with random faults."""
-    faults: float = 0.2
-    """Mean share of phones that are changed, lost or added in true phones."""
-    epochs: int = 5
-    """Passes over the training pairs."""
-    batch: int = 96
-    """Pairs per step."""
+    heard: int = 8_000
+    """Training questions that the encoder hears: they teach how it mishears, and are examples themselves."""
+    misheard: float = 1.2
+    """Errors put into phrasings that nobody spoke, in multiples of those that the encoder makes on training voices."""
+    variants: int = 8
+    """Ways in which each written phrasing is misheard and reworded in one pass; follow-ups four times as many."""
+    strangers: float = 0.2
+    """Share of examples that are none of the corpus's acts, where sentences are given."""
+    epochs: int = 8
+    """Passes."""
+    batch: int = 128
+    """Examples per step."""
     learning_rate: float = 1e-2
     """Peak rate of the n-gram vectors; a fifth of it for the rest. Both fall linearly."""
     dropout: float = 0.3
     """Share of n-grams hidden."""
-    followups: int = 3
-    """Times that follow-ups and chains are seen in one pass: what they mean depends on the turn before."""
+    smoothing: float = 0.02
+    """Label smoothing."""
     seed: int = 0
     """Of everything random."""
 
@@ -68,106 +79,199 @@ def heard_phones(
     return found
 
 
-def faulty(phones: Sequence[int], share: float, symbols: int, rng: np.random.Generator) -> list[int]:
-    """`phones` of which about `share` are lost, changed or followed by another."""
-    found: list[int] = []
-    for phone, chance in zip(phones, rng.random(len(phones)).tolist(), strict=True):
-        if chance < share / 3:
-            continue
-        found.append(int(rng.integers(1, symbols)) if chance < 2 * share / 3 else phone)
-        if chance > 1 - share / 3:
-            found.append(int(rng.integers(1, symbols)))
-    return found
+class Examples:
+    """What the reader of acts learns from: phrasings as the encoder would mishear them, questions as it heard them."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        names: ActNames,
+        written: Sequence[tuple[str, int]],
+        spoken: Sequence[Example],
+        sentences: Sequence[str],
+        confusions: Confusions,
+        config: ChoiceConfig,
+    ) -> None:
+        from ml.data.corpus.schema import sound_key
+        from ml.data.pairs.rewording import load_synonyms
+
+        self.written, self.spoken, self.sentences = list(written), list(spoken), list(sentences)
+        self.confusions, self.config = confusions, config
+        self.none = names.of[NONE]
+        self.followups = {act for name, act in names.of.items() if name.startswith("follow.")}
+        self.synonyms = load_synonyms()
+        self.kept = {sound_key(text) for text in (*corpus.held_out("validation"), *corpus.held_out("test"))}
+        self._phones: dict[str, list[int]] = {}
+
+    def phones(self, text: str) -> list[int]:
+        """Phones of a text as a question has them: without pauses."""
+        if text not in self._phones:
+            self._phones[text] = [phone for phone in score_of(text) if phone]
+        return self._phones[text]
+
+    def draw(self, rng: np.random.Generator) -> list[Example]:
+        """The examples of one pass."""
+        found = list(self.spoken)
+        for text, act in self.written:
+            for _ in range(self.config.variants * (4 if act in self.followups else 1)):
+                found.append((self._misheard(self._reworded(text, rng), rng), act))
+        if self.sentences:
+            wanted = round(len(found) * self.config.strangers / (1 - self.config.strangers))
+            for i in rng.integers(len(self.sentences), size=wanted).tolist():
+                found.append((self._misheard(self._piece(self.sentences[i], rng), rng), self.none))
+        return found
+
+    def _misheard(self, text: str, rng: np.random.Generator) -> list[int]:
+        return self.confusions.mishear(self.phones(text), self.config.misheard * 2.0 * rng.random(), rng)
+
+    def _reworded(self, text: str, rng: np.random.Generator) -> str:
+        from ml.data.corpus.schema import sound_key
+        from ml.data.pairs.rewording import reword
+
+        if rng.random() < 0.5:
+            return text
+        other = reword(text, self.synonyms, rng)
+        return text if sound_key(other) in self.kept else other
+
+    @staticmethod
+    def _piece(text: str, rng: np.random.Generator) -> str:
+        """A sentence, or a few words of it: what is not understood is often short."""
+        words = text.split()
+        if len(words) < 3 or rng.random() < 0.4:
+            return text
+        count = int(rng.integers(1, min(8, len(words)) + 1))
+        first = int(rng.integers(0, len(words) - count + 1))
+        return " ".join(words[first : first + count])
 
 
-def fit_choice(model: S2SModel, dialogues: Dialogues, config: ChoiceConfig, progress: Progress) -> dict[str, float]:
+def fit_choice(
+    model: S2SModel,
+    dialogues: Dialogues,
+    corpus: Corpus,
+    sentences: Sequence[str],
+    config: ChoiceConfig,
+    progress: Progress,
+) -> dict[str, float]:
     """Fit `model.phrases` in place; returns the share of right choices per group of the validation and test pairs."""
     reader = model.phrases
     if reader is None:
-        raise ValueError("the model has no phrase reader; set phrase_buckets")
+        raise ValueError("the model reads no acts; set n_acts and phrase_buckets")
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
+    acts = acts_of(corpus, {dialogues.set.texts[answer].text: plan for answer, plan in dialogues.plan_of.items()})
+    names = ActNames(acts)
+    reader.learn(acts)
     train = [p for p in dialogues.set.pairs if p.split == "train"]
     others = [p for p in dialogues.set.pairs if p.split != "train"]
     asked = [train[i].question for i in rng.permutation(len(train))[: config.heard]]
     heard = heard_phones(model.eval(), dialogues, sorted({*asked, *(p.question for p in others)}))
-    questions = dialogues.set.questions
-    symbols = model.config.n_phones - 2  # breath and laughter, the last two, are never put in by chance
+    clips = dialogues.set.questions
+    told = ((clips[i].phones, heard[i]) for i in sorted(set(asked)) if clips[i].phones)
+    confusions = Confusions(model.config.n_phones, told)
+    spoken = {(p.question, names.of_pair(p, dialogues.plan_of)) for p in train if p.question in heard}
+    examples = Examples(
+        corpus,
+        names,
+        list(phrasings(corpus, acts, "train")),
+        [(heard[question], act) for question, act in sorted(spoken) if act >= 0],
+        sentences,
+        confusions,
+        config,
+    )
+    _fit(reader, examples, rng, progress)
+    reader.remember_phrasings([(examples.phones(text), act) for text, act in examples.written])
+    validation = [p for p in others if p.split == "validation"]
+    reader.weigh(fitted_weights(reader, dialogues, validation, heard))
+    groups = {
+        f"{split}_{group}": value
+        for split in ("validation", "test")
+        for group, value in chosen_right(reader, dialogues, [p for p in others if p.split == split], heard).items()
+    }
+    return {**groups, "encoder_phone_error": round(confusions.error, 4)}
 
-    def phones_of(pair: Pair) -> list[int]:
-        real = heard.get(pair.question)
-        true = questions[pair.question].phones
-        if real is not None and (not true or rng.random() < 0.8):
-            return real
-        return faulty(true, config.faults * 2.0 * rng.random(), symbols, rng)
 
-    buckets = reader.buckets
-    variants = [[ngrams(phones_of(pair), buckets) for pair in train] for _ in range(2)]
-    counts = np.zeros(buckets)
-    for grams in variants[0]:
+def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progress: Progress) -> None:
+    config = examples.config
+    first = [ngrams(phones, reader.buckets) for phones, _ in examples.draw(rng)]
+    counts = np.zeros(reader.buckets)
+    for grams in first:
         counts[grams] += 1
-    reader.rarity.copy_(torch.from_numpy(np.log(len(train) / (1.0 + counts)).clip(0.0)))
-    pool = [i for i, p in enumerate(train) for _ in range(config.followups if p.context else 1)]
-    before = [_before(dialogues, pair) for pair in train]
-    plans = [[dialogues.plan_of[a] for a in pair.answers if a in dialogues.plan_of] for pair in train]
+    reader.rarity.copy_(torch.from_numpy(np.log(len(first) / (1.0 + counts)).clip(0.0)))
     rest = [p for n, p in reader.named_parameters() if not n.startswith("grams")]
     sparse = torch.optim.SparseAdam(list(reader.grams.parameters()), lr=config.learning_rate)
     dense = torch.optim.AdamW(rest, lr=config.learning_rate / 5, weight_decay=0.05)
-    steps = config.epochs * -(-len(pool) // config.batch)
-    done = 0
+    steps, done = config.epochs * -(-len(first) // config.batch), 0
     reader.requires_grad_(True).train()
-    for epoch in progress(range(config.epochs), "choice"):
-        order, grams = rng.permutation(pool), variants[epoch % len(variants)]
+    for _ in progress(range(config.epochs), "choice"):
+        drawn = examples.draw(rng)
+        grams = [ngrams(phones, reader.buckets) for phones, _ in drawn]
+        order: list[int] = rng.permutation(len(drawn)).tolist()
         for start in range(0, len(order), config.batch):
             part = order[start : start + config.batch]
             share = max(0.02, 1.0 - done / steps)
             sparse.param_groups[0]["lr"] = config.learning_rate * share
             dense.param_groups[0]["lr"] = config.learning_rate / 5 * share
             done += 1
-            target = torch.zeros(len(part), reader.n_plans)
-            for row, i in enumerate(part):
-                target[row, plans[i]] = 1.0 / len(plans[i])
-            logits = reader.logits([grams[i] for i in part], [before[i] for i in part], config.dropout)
-            loss = functional.cross_entropy(logits, target, label_smoothing=0.02)
+            logits = reader.logits([grams[i] for i in part], config.dropout)
+            target = torch.tensor([drawn[i][1] for i in part])
+            loss = functional.cross_entropy(logits, target, label_smoothing=config.smoothing)
             sparse.zero_grad()
             dense.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             sparse.step()  # type: ignore[no-untyped-call]
             dense.step()
     reader.requires_grad_(False).eval()
-    reader.remember_phrasings(known_phrasings(dialogues)[: len(reader.known)])
-    return {
-        f"{split}_{group}": value
-        for split in ("validation", "test")
-        for group, value in chosen_right(reader, dialogues, [p for p in others if p.split == split], heard).items()
+
+
+@torch.inference_mode()
+def fitted_weights(
+    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, list[int]]
+) -> Weights:
+    """The weights of the choice's parts that are best on `pairs`, group by group alike (coordinate search)."""
+    read = _read(reader, dialogues, pairs, heard)
+    best, best_score = Weights(), -1.0
+    grid = {
+        "phrasing": (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0),
+        "chain": (2.0, 4.0, 6.0, 8.0, 12.0),
+        "follow": (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0),
+        "lost": (-6.0, -4.0, -2.0, 0.0, 1.0),
+        "fallback": (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
     }
+    for _ in range(2):
+        for name, values in grid.items():
+            for value in values:
+                tried = replace(best, **{name: value})
+                reader.weigh(tried)
+                score = float(np.mean(list(_right(reader, dialogues, pairs, read).values())))
+                if score > best_score + 1e-9:
+                    best, best_score = tried, score
+    return best
 
 
 @torch.inference_mode()
 def chosen_right(
-    reader: PhraseReader, dialogues: Dialogues, pairs: Iterable[Pair], heard: dict[int, list[int]]
+    reader: ActReader, dialogues: Dialogues, pairs: Iterable[Pair], heard: dict[int, list[int]]
 ) -> dict[str, float]:
     """Share of `pairs` whose likeliest plan is acceptable, by group."""
+    listed = list(pairs)
+    return _right(reader, dialogues, listed, _read(reader, dialogues, listed, heard)) if listed else {}
+
+
+def _read(
+    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, list[int]]
+) -> tuple[Tensor, Tensor, list[list[int]]]:
+    said = [heard[pair.question] for pair in pairs]
+    before = [[dialogues.plan_of.get(answer, -1) for _, answer in pair.context] for pair in pairs]
+    logits = reader.logits([ngrams(phones, reader.buckets) for phones in said])
+    return logits, reader.nearness(logits, said, before), before
+
+
+def _right(
+    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], read: tuple[Tensor, Tensor, list[list[int]]]
+) -> dict[str, float]:
+    logits, nearness, before = read
+    plans = reader.called_for(reader.weighed(logits, nearness, before), before).argmax(dim=1).tolist()
     right: dict[str, list[bool]] = defaultdict(list)
-    for pair in pairs:
-        said, before = heard[pair.question], [_before(dialogues, pair)]
-        logits = reader.compared(reader.logits([ngrams(said, reader.buckets)], before), [said], before)
-        acceptable = {dialogues.plan_of.get(answer) for answer in pair.answers}
-        right[pair.group].append(int(logits.argmax()) in acceptable)
+    for pair, plan in zip(pairs, plans, strict=True):
+        right[pair.group].append(plan in {dialogues.plan_of.get(answer) for answer in pair.answers})
     return {group: round(float(np.mean(values)), 4) for group, values in sorted(right.items())}
-
-
-def known_phrasings(dialogues: Dialogues) -> list[tuple[tuple[int, ...], list[int]]]:
-    """(phones, plans) of every distinct training question that opens a conversation, the most frequent first."""
-    found: dict[tuple[int, ...], set[int]] = defaultdict(set)
-    counts: Counter[tuple[int, ...]] = Counter()
-    for pair in dialogues.set.pairs:
-        phones = dialogues.set.questions[pair.question].phones
-        if pair.split == "train" and pair.kind == "intent" and phones:
-            counts[phones] += 1
-            found[phones].update(dialogues.plan_of[a] for a in pair.answers if a in dialogues.plan_of)
-    return [(phones, sorted(found[phones])) for phones, _ in counts.most_common()]
-
-
-def _before(dialogues: Dialogues, pair: Pair) -> list[int]:
-    return [dialogues.plan_of.get(answer, -1) for _, answer in pair.context]

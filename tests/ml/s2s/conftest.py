@@ -32,4 +32,4 @@ def precise() -> S2SModel:
 @pytest.fixture(scope="session")
 def random_phrases() -> S2SModel:
     """One that chooses its plan from phrases."""
-    return random_model(phrase_buckets=512)
+    return random_model(phrase_buckets=512, n_acts=4)

@@ -10,9 +10,9 @@ import torch
 
 from ml.codec.config import ConfigError
 from ml.s2s import UNKNOWN
+from ml.s2s.acts import collapsed, ngrams
 from ml.s2s.model import S2SModel
-from ml.s2s.phrases import collapsed, ngrams
-from ml.s2s.train.choice import ChoiceConfig, faulty, fit_choice, heard_phones
+from ml.s2s.train.choice import heard_phones
 from ml.s2s.train.config import RECIPES, S2STrainConfig
 from ml.s2s.train.data import Dialogues, Sampler, model_config, shared_out
 from ml.s2s.train.losses import first_targets
@@ -188,33 +188,13 @@ def test_buckets_cover_every_item_once_an_epoch_within_budget() -> None:
     assert Buckets(lengths, 200, seed=3).batch(buckets.epoch_batches + 2).tolist() == later
 
 
-def test_the_choice_is_fitted_to_what_is_heard_and_to_the_turn_before(dialogues: Dialogues) -> None:
-    torch.manual_seed(0)
-    model = S2SModel(dataclasses.replace(dialogues.model, phrase_buckets=512, phrase_width=16)).eval()
-    config = ChoiceConfig(heard=0, faults=0.1, epochs=40, batch=8, followups=2)
-    fit_choice(model, dialogues, config, lambda items, _title: items)
-    assert model.phrases is not None
-    questions = dialogues.set.questions
-    for pair in dialogues.set.pairs[:5]:
-        grams = [ngrams(questions[pair.question].phones, 512)]
-        before = [[dialogues.plan_of[answer] for _, answer in pair.context]]
-        chosen = int(model.phrases.logits(grams, before).argmax())
-        assert chosen in {dialogues.plan_of[answer] for answer in pair.answers}
-
-
 def test_what_the_encoder_hears_does_not_depend_on_who_is_beside_it(dialogues: Dialogues) -> None:
     model = S2SModel(dialogues.model).eval()
     several = heard_phones(model, dialogues, [0, 1, 2])
     assert heard_phones(model, dialogues, [1])[1] == several[1]
 
 
-def test_ngrams_know_order_and_ends_and_faults_are_as_many_as_asked() -> None:
+def test_ngrams_know_order_and_ends() -> None:
     assert ngrams([1, 2, 3], 2**40) != ngrams([3, 2, 1], 2**40)
     assert set(ngrams([1, 2], 2**40)) - set(ngrams([1, 2, 3], 2**40))
     assert collapsed([9, 1, 1, 9, 1, 2, 2, 0], 9, silent=(0,)) == [1, 1, 2]
-    rng = np.random.default_rng(0)
-    phones = list(range(1, 40)) * 20
-    assert faulty(phones, 0.0, 47, rng) == phones
-    changed = sum(a != b for a, b in zip(faulty(phones, 0.3, 47, rng)[:5], phones[:5], strict=True))
-    assert changed <= 5
-    assert abs(len(faulty(phones, 0.3, 47, rng)) - len(phones)) < 60

@@ -1,0 +1,154 @@
+"""The `openai` package talks to us: ``openai_client.py URL KEY QUESTION.pcm SCENARIO``.
+
+QUESTION holds PCM16LE at 24 kHz. Says what it saw as one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from openai import AsyncOpenAI
+
+CHUNK = 1920  # 40 ms
+QUIET = bytes(CHUNK)
+
+
+class Seen:
+    """Events in order, and audio by item."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.audio: dict[str, bytes] = {}
+
+    def add(self, event: Any) -> dict[str, Any]:
+        told: dict[str, Any] = event.model_dump(mode="json")
+        if told["type"] == "response.output_audio.delta":
+            self.audio[told["item_id"]] = self.audio.get(told["item_id"], b"") + base64.b64decode(told.pop("delta"))
+        self.events.append(told)
+        return told
+
+    def report(self) -> dict[str, Any]:
+        return {"events": self.events, "audio": {k: base64.b64encode(v).decode() for k, v in self.audio.items()}}
+
+
+async def until(connection: Any, seen: Seen, *kinds: str, count: int = 1) -> dict[str, Any]:
+    async for event in connection:
+        told = seen.add(event)
+        if told["type"] in kinds:
+            count -= 1
+            if not count:
+                return told
+    raise RuntimeError(f"closed before {kinds}")
+
+
+def b64(pcm: bytes) -> str:
+    return base64.b64encode(pcm).decode()
+
+
+async def microphone(connection: Any, said: asyncio.Queue[bytes]) -> None:
+    """Real time; what is put into the queue is spoken, else there is silence."""
+    loop = asyncio.get_running_loop()
+    due, rest = loop.time(), b""
+    while True:
+        if not rest and not said.empty():
+            rest = said.get_nowait()
+        piece, rest = (rest[:CHUNK], rest[CHUNK:]) if rest else (QUIET, b"")
+        await connection.input_audio_buffer.append(audio=b64(piece))
+        due += CHUNK / 48_000
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+def manual(**more: Any) -> dict[str, Any]:
+    transcription = {"model": "whisper-1"}
+    return {"type": "realtime", "audio": {"input": {"turn_detection": None, "transcription": transcription}}, **more}
+
+
+async def scenario_manual(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+    async with client.realtime.connect(model="telugu-voice") as connection:
+        await connection.session.update(session=manual())
+        await connection.input_audio_buffer.append(audio=b64(question))
+        await connection.input_audio_buffer.commit()
+        await connection.response.create(response={"metadata": {"turn": "one"}})
+        await until(connection, seen, "response.done")
+
+
+async def scenario_vad(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+    """A turn by silence, then one that is spoken over its answer, and truncated."""
+    async with client.realtime.connect(model="telugu-voice") as connection:
+        await connection.session.update(
+            session={
+                "type": "realtime",
+                "audio": {
+                    "input": {
+                        "turn_detection": {"type": "server_vad", "silence_duration_ms": 400},
+                        "transcription": {"model": "whisper-1"},
+                    },
+                    "output": {"voice": "ravi:happy"},
+                },
+            }
+        )
+        said: asyncio.Queue[bytes] = asyncio.Queue()
+        mic = asyncio.create_task(microphone(connection, said))
+        said.put_nowait(question)
+        first = await until(connection, seen, "response.done")
+        said.put_nowait(question)
+        delta = await until(connection, seen, "response.output_audio.delta")
+        said.put_nowait(question)
+        await until(connection, seen, "input_audio_buffer.speech_started")
+        await connection.conversation.item.truncate(item_id=delta["item_id"], content_index=0, audio_end_ms=3_600_000)
+        await until(connection, seen, "conversation.item.truncated")
+        await until(connection, seen, "response.done")
+        mic.cancel()
+        await connection.conversation.item.retrieve(item_id=first["response"]["output"][0]["id"])
+        await until(connection, seen, "conversation.item.retrieved")
+
+
+async def scenario_cancel(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+    """Cancel with nothing active, cancel in the middle, then an ordinary turn; a second create is refused."""
+    async with client.realtime.connect(model="telugu-voice") as connection:
+        await connection.session.update(session=manual())
+        await connection.response.cancel()
+        await until(connection, seen, "error")
+        await connection.input_audio_buffer.append(audio=b64(question))
+        await connection.input_audio_buffer.commit()
+        await connection.response.create()
+        await connection.response.create()
+        await until(connection, seen, "error")
+        await until(connection, seen, "response.output_audio.delta", count=5)
+        await connection.response.cancel()
+        await until(connection, seen, "response.done")
+        await connection.input_audio_buffer.append(audio=b64(question))
+        await connection.input_audio_buffer.commit()
+        await connection.response.create()
+        await until(connection, seen, "response.done")
+
+
+async def scenario_reconnect(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+    """The web process goes away under it (the test sees to that); the client comes back by itself."""
+    await asyncio.sleep(0)
+    async with client.realtime.connect(
+        model="telugu-voice", on_reconnecting=lambda _: None, max_retries=12, initial_delay=0.5
+    ) as connection:
+        await until(connection, seen, "session.created")
+        print("connected", file=sys.stderr, flush=True)
+        await until(connection, seen, "session.created")
+        await connection.session.update(session=manual())
+        await connection.input_audio_buffer.append(audio=b64(question))
+        await connection.input_audio_buffer.commit()
+        await connection.response.create()
+        await until(connection, seen, "response.done")
+
+
+async def main(url: str, key: str, question: bytes, name: str) -> None:
+    seen = Seen()
+    async with asyncio.timeout(90):
+        await globals()[f"scenario_{name}"](AsyncOpenAI(api_key=key, base_url=url), question, seen)
+    print(json.dumps(seen.report()))
+
+
+asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]).read_bytes(), sys.argv[4]))

@@ -1,0 +1,128 @@
+"""The choice of answers: what an act calls for after what was said, and that it is learned from wordings alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ml.data.corpus.loader import load_corpus
+from ml.s2s.acts import CHAIN, FALLBACK, FOLLOWING, OPEN, ActReader, Acts, Weights, ngrams
+from ml.s2s.config import S2SConfig, S2SConfigError
+from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
+from ml.s2s.train.choice import ChoiceConfig, Examples, _fit
+from ml.s2s.train.confusions import Confusions, aligned
+
+ACTS = Acts(
+    names=("a", "b", "c/0", "c/1", "follow.again", "follow.why", NONE),
+    kinds=(OPEN, OPEN, CHAIN, CHAIN, FOLLOWING.index("again"), FOLLOWING.index("why"), FALLBACK),
+    answers=((0, 1), (2,), (3,), (4,), (5,), (6,), (7,)),
+    after=(-1, -1, -1, 3, -1, -1, -1),
+    following={(0, 1): (8,), (0, 0): (0,), (1, 0): (1,), (3, 0): (3,)},
+)
+
+
+def reader_of(acts: Acts, plans: int, **changes: int) -> ActReader:
+    config = S2SConfig.named(
+        "tiny", n_plans=plans, n_acts=len(acts.names), phrase_buckets=2_048, phrase_width=32, **changes
+    )
+    reader = ActReader(config)
+    reader.learn(acts)
+    return reader
+
+
+def favoured(act: int) -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.tensor([act]), len(ACTS.names)).float() * 5.0
+
+
+def answer(reader: ActReader, act: int, before: list[int]) -> set[int]:
+    logits = favoured(act)
+    weighed = reader.weighed(logits, torch.zeros_like(logits), [before])
+    plans = reader.called_for(weighed, [before])[0]
+    return set((plans == plans.max()).nonzero()[:, 0].tolist())
+
+
+def test_a_followup_means_what_the_answer_before_makes_of_it() -> None:
+    reader = reader_of(ACTS, 9)
+    reader.weigh(Weights(lost=0.0))
+    why, again = ACTS.names.index("follow.why"), ACTS.names.index("follow.again")
+    assert answer(reader, why, [0]) == {8}
+    assert answer(reader, again, [0]) == {0}
+    assert answer(reader, why, []) == {6}, "nothing was said yet: the answer for that"
+    assert answer(reader, why, [0, 7]) == {8}, "not having understood is no answer to ask about"
+
+
+def test_a_turn_of_a_chain_needs_the_turn_before_it() -> None:
+    reader = reader_of(ACTS, 9)
+    assert answer(reader, 3, [3]) == {4}
+    assert 4 not in answer(reader, 3, [])
+    assert 4 not in answer(reader, 3, [0])
+
+
+def test_what_was_said_already_is_not_said_again_while_there_is_another() -> None:
+    reader = reader_of(ACTS, 9)
+    assert answer(reader, 0, []) == {0, 1}
+    assert answer(reader, 0, [1]) == {0}
+    assert answer(reader, 1, [2]) == {2}
+
+
+def test_tables_of_another_size_are_refused() -> None:
+    reader = reader_of(ACTS, 9)
+    with pytest.raises(S2SConfigError, match="n_acts=7"):
+        reader.learn(replace(ACTS, names=(*ACTS.names, "one more")))
+    with pytest.raises(S2SConfigError, match="n_acts"):
+        S2SConfig.named("tiny", n_plans=3, phrase_buckets=16)
+
+
+def test_every_answer_of_the_corpus_has_a_way_to_it() -> None:
+    corpus = load_corpus()
+    plan_of = {text: plan for plan, text in enumerate(dict.fromkeys(a.text for a in corpus.answers()))}
+    acts = acts_of(corpus, plan_of)
+    reached = {plan for plans in acts.answers for plan in plans} | {p for ps in acts.following.values() for p in ps}
+    assert reached == set(plan_of.values())
+    assert all(acts.answers), "no act is without an answer"
+    for act, name in enumerate(acts.names):
+        number = int(name.rsplit("/", 1)[1]) if acts.kinds[act] == CHAIN else 0
+        assert (acts.after[act] >= 0) == (number > 0)
+    heard = {act for _, act in phrasings(corpus, acts, "train")}
+    assert heard == set(range(len(acts.names))) - {ActNames(acts).of[NONE]}
+
+
+def test_wordings_alone_teach_the_acts_and_known_ones_are_found_again() -> None:
+    corpus = load_corpus()
+    chosen = ["food.hungry", "jokes.tell_joke", "weather.hot"]
+    chosen = [name for name in chosen if name in corpus.intents] or list(corpus.intents)[:3]
+    acts = Acts((*chosen, NONE), (OPEN,) * len(chosen) + (FALLBACK,), tuple((i,) for i in range(len(chosen) + 1)),
+                (-1,) * (len(chosen) + 1), {})  # fmt: skip
+    written = [(text, act) for act, name in enumerate(chosen) for text in corpus.intents[name].ask.train]
+    hearing = Confusions(49, [([1, 2, 3], [1, 2, 3])])
+    config = ChoiceConfig(variants=2, epochs=6, batch=16)
+    strangers = ["రాముడు అడవికి వెళ్ళెను", "పుస్తకం మీద దుమ్ము పేరుకుంది", "నది ఒడ్డున చెట్టు ఉన్నది"]
+    examples = Examples(corpus, ActNames(acts), written, [], strangers, hearing, config)
+    reader = reader_of(acts, 4, phrase_known=len(written))
+    torch.manual_seed(0)
+    _fit(reader, examples, np.random.default_rng(0), lambda items, _title: items)
+    reader.remember_phrasings([(examples.phones(text), act) for text, act in written])
+    said = [examples.phones(text) for text, _ in written]
+    logits = reader.logits([ngrams(phones, reader.buckets) for phones in said])
+    right = logits.argmax(dim=1) == torch.tensor([act for _, act in written])
+    assert right.float().mean() > 0.9
+    nearness = reader.nearness(logits, said, [[]] * len(said))
+    known = [row for row, phones in enumerate(said) if len(phones) <= reader.known.shape[1]]
+    assert all(float(nearness[row, written[row][1]]) == 0.0 for row in known)
+
+
+def test_mishearing_makes_as_many_errors_as_were_counted() -> None:
+    rng = np.random.default_rng(0)
+    assert aligned([1, 2, 3, 4], [1, 3, 4, 5]) == [(1, 1), (2, -1), (3, 3), (4, 4), (-1, 5)]
+    true = [rng.integers(1, 40, 30).tolist() for _ in range(200)]
+    heard = [[9 if p == 5 else p for p in row if p != 7] for row in true]
+    confusions = Confusions(49, zip(true, heard, strict=True), prior=1e-6)
+    said = confusions.mishear(list(range(1, 40)) * 20, 1.0, rng)
+    assert 5 not in said
+    assert 7 not in said
+    assert len(said) == 38 * 20
+    assert confusions.mishear([5, 7, 1], 0.0, rng) == [5, 7, 1]
+    assert confusions.mishear([], 1.0, rng) == []
