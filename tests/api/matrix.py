@@ -101,7 +101,7 @@ API: dict[str, list[Row]] = {
     "simple-speakers": [Row("get", OPEN)],
     "simple-stats": [Row("get", OPEN)],
     "simple-config": [Row("post", "401 200 404 404 200 404 200", {"session": "{session}", "rate": 1.1})],
-    "realtime-client-secrets": [Row("post", "401 201 201 201 201 201 201")],
+    "realtime-client-secrets": [Row("post", "401 403 403 403 403 403 403")],
 }
 
 PAGES: dict[str, list[Row]] = {

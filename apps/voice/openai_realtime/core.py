@@ -29,8 +29,7 @@ class Core:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._seq = 0
-        self.pressed = False
-        """A turn that the client will commit is open."""
+        self._pressed = False
 
     def attach(self, session: Session) -> None:
         """From now on it speaks to that session."""
@@ -51,18 +50,18 @@ class Core:
     @property
     def pressed(self) -> bool:
         """Whether the client's own turn is open."""
-        return self.pressed
+        return self._pressed
 
     def press(self) -> None:
         """A turn is open from here on, if none is."""
-        if not self.pressed:
-            self.pressed = True
+        if not self._pressed:
+            self._pressed = True
             self.say(type="key", event="press")
 
     def release(self, event: Literal["commit", "cancel"]) -> None:
         """The open turn is answered, or counts for nothing."""
-        if self.pressed:
-            self.pressed = False
+        if self._pressed:
+            self._pressed = False
             self.say(type="key", event=event)
 
     def truncate(self, turn: int, heard_ms: int) -> None:
