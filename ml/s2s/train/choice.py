@@ -194,8 +194,8 @@ def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progre
     config = examples.config
     first = [ngrams(phones, reader.buckets) for phones, _ in examples.draw(rng)]
     counts = np.zeros(reader.buckets)
-    for grams in first:
-        counts[grams] += 1
+    for row in first:
+        counts[row] += 1
     reader.rarity.copy_(torch.from_numpy(np.log(len(first) / (1.0 + counts)).clip(0.0)))
     rest = [p for n, p in reader.named_parameters() if not n.startswith("grams")]
     sparse = torch.optim.SparseAdam(list(reader.grams.parameters()), lr=config.learning_rate)
