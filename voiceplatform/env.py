@@ -25,6 +25,7 @@ variable                         default                                   meani
 ``VOICE_HTTPS``                  production: 1, else 0                     secure cookies, redirect to https, HSTS
 ``VOICE_TRUST_PROXY``            0                                         believe a proxy's ``X-Forwarded-Proto``
 ``VOICE_PAGE_DEBUG``             0                                         page exposes its state to browser tests
+``VOICE_REALTIME_TRANSCRIPTS``   1                                         ``/v1/realtime`` sends the recogniser's captions
 ``LOG_LEVEL``                    INFO                                      DEBUG, INFO, WARNING or ERROR
 ``HOST``, ``PORT``               127.0.0.1, 8000                           where ``manage.py launch`` serves
 ================================ ========================================= ============================================
