@@ -158,7 +158,10 @@ def _export(job: Job, run: Path) -> Built:
     if job.parent is None or not job.parent.is_training:
         raise ServiceError("no_run", _("the run to export is gone"), _("train again"))
     data = [f"{d.name} ({d.licence or _('licence not given')})" for d in job.parent.datasets.all()] or ["not recorded"]
-    arguments = ["codec", "export", str(run_folder(job.parent.pk)), "--weights", str(run / "export")]
+    model = TRAINERS[Kind(job.parent.kind)]
+    arguments = [model, "export", str(run_folder(job.parent.pk)), "--weights", str(run / "export")]
+    if job.parent.kind == Kind.TRAIN_S2S:  # what it may answer is named by the pairs
+        arguments += ["--pairs", str(_pairs_of(job.parent))]
     arguments += ["--version", str(job.config.get("version") or str(job.parent.pk)[:8])]
     arguments += ["--hardware", job.parent.worker.partition("/")[0] or job.parent.device]
     return [*arguments, *(part for name in data for part in ("--data", name))], run / "progress.jsonl", 0
@@ -171,16 +174,37 @@ def _samples(job: Job, run: Path) -> Built:
     samples = run_folder(job.parent.pk) / "samples"
     if not (samples / "target").is_dir():
         raise ServiceError("no_samples", _("this run has no samples yet"), _("wait for its first validation"))
-    arguments = ["codec", "samples", str(samples / "target"), str(samples / f"version-{version.sha256[:12]}")]
+    if version.kind != TRAINERS.get(Kind(job.parent.kind)):
+        words = _("a %(kind)s cannot speak the samples of this run") % {"kind": version.get_kind_display()}
+        raise ServiceError("no_model", words, _("choose a model of the kind that the run trains"))
+    target = samples / f"version-{version.sha256[:12]}"
+    if version.kind == "s2s":
+        arguments = ["s2s", "samples", str(run_folder(job.parent.pk)), str(target)]
+        arguments += ["--pairs", str(_pairs_of(job.parent)), "--weights", str(version_path(version))]
+        return arguments, run / "progress.jsonl", 0
+    arguments = ["codec", "samples", str(samples / "target"), str(target)]
     arguments += ["--preset", version.preset, "--weights", str(version_path(version).parent)]
     return arguments, run / "progress.jsonl", 0
 
 
 def _evaluate(job: Job, run: Path) -> Built:
     version = _version(job)
-    data = [part for folder in audio_folders(list(job.datasets.all())) for part in ("--data", str(folder))]
-    arguments = ["evaluate", version.kind, "--preset", version.preset, "--weights", str(version_path(version).parent)]
-    return [*arguments, *data, "--limit", str(job.config.get("limit", 20)), "--json"], run / "progress.jsonl", 0
+    folders, limit = audio_folders(list(job.datasets.all())), str(job.config.get("limit", 20))
+    if version.kind == "s2s":
+        arguments = ["evaluate", "s2s", "--pairs", str(folders[0].parent), "--weights", str(version_path(version))]
+        arguments += ["--device", job.device, "--threads", str(threads_for(job.device)), "--questions", "2"]
+    elif version.kind == "codec":
+        arguments = ["evaluate", "codec", "--preset", version.preset, "--weights", str(version_path(version).parent)]
+        arguments += [part for folder in folders for part in ("--data", str(folder))]
+    else:
+        words = _("a recogniser is measured by its training: see the run's curves")
+        raise ServiceError("no_model", words, _("choose a codec or an S2S model"))
+    return [*arguments, "--limit", limit, "--json"], run / "progress.jsonl", 0
+
+
+def _pairs_of(run: Job) -> Path:
+    """The folder of pairs that an S2S run learned from. Raises ServiceError where it is gone."""
+    return audio_folders(list(run.datasets.all()))[0].parent
 
 
 def _version(job: Job) -> ModelVersion:

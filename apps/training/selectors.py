@@ -156,6 +156,13 @@ def datasets_ready() -> QuerySet[Dataset]:
     return Dataset.objects.filter(status=Dataset.Status.READY)
 
 
+def datasets_to_measure_on(*, kind: str) -> list[Dataset]:
+    """Datasets that a model of that kind can be evaluated on: an S2S model needs pairs, a recogniser has none."""
+    if kind == ModelVersion.Kind.RECOGNISER:
+        return []
+    return [d for d in datasets_ready() if kind != ModelVersion.Kind.S2S or d.stats.get("pairs")]
+
+
 def datasets_open_for_turns() -> QuerySet[Dataset]:
     """Those that marked turns can be added to."""
     return Dataset.objects.filter(source=Dataset.Source.CONVERSATION).exclude(status=Dataset.Status.INGESTING)

@@ -13,6 +13,8 @@ _COMMANDS = {
     "talk": ("ml.cli.talk", "Answer a recording with a recording."),
     "gallery": ("ml.cli.gallery", "Answer a recording in every voice and emotion."),
     "codec": ("ml.cli.codec", "Reconstruct audio, export weights."),
+    "s2s": ("ml.cli.s2s", "Export weights of a run, compare models by ear."),
+    "recogniser": ("ml.cli.recogniser", "Export weights of a run."),
     "train": ("ml.cli.train", "Train a model, resumable in slices."),
     "evaluate": ("ml.cli.evaluate", "Measure a model on a folder of audio."),
     "data": ("ml.cli.data", "Speech data and the dialogue corpus."),

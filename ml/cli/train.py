@@ -42,7 +42,13 @@ def codec(
     cache: Annotated[Path, typer.Option(help="Where decoded audio is kept between runs.")] = Path("var/cache"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
-    fuse: Annotated[bool, typer.Option(help="Compile the activations, where there is a C++ compiler.")] = True,
+    fuse: Annotated[
+        bool | None,
+        typer.Option(
+            "--fuse/--no-fuse",
+            help="Compile the activations, where there is a C++ compiler; by default of models above a million parameters.",
+        ),
+    ] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
     samples: Annotated[int, typer.Option(help="Held-out clips written as FLAC at each validation.")] = 3,
 ) -> None:
@@ -66,8 +72,6 @@ def codec(
     chosen = _configured(config, steps, set_ or [])
     if threads:
         torch.set_num_threads(threads)
-    if fuse:
-        fuse_activations()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     paths = find_audio(data)
@@ -76,15 +80,18 @@ def codec(
     valid = ClipBank.load(held_out[:validation_clips], cache)
     workers = Workers.from_environment(device)
     trainer = CodecTrainer(chosen, run, device, workers)
+    size = sum(p.numel() for p in trainer.codec.parameters())
+    # by size alone, so that a resumed run computes as the unbroken one did; compiling takes half a minute and more
+    if size > 1_000_000 if fuse is None else fuse:
+        fuse_activations()
     resumed = trainer.resume() if resume else False
     if not workers.first:  # files and progress are the first process's
         trainer.fit(bank, valid, lambda _row: None, Stop().listen(), max_minutes)
         return
     (run / "config.json").write_text(json.dumps(chosen.to_dict(), indent=2), encoding="utf-8")
-    parameters = sum(p.numel() for p in trainer.codec.parameters()) / 1e6
     typer.echo(
         f"{'resuming' if resumed else 'starting'} {chosen.name} at step {trainer.step} of {chosen.steps}: "
-        f"{parameters:.1f} M parameters, {bank.hours:.2f} h of speech, {len(training)} clips, on {device}"
+        f"{size / 1e6:.1f} M parameters, {bank.hours:.2f} h of speech, {len(training)} clips, on {device}"
     )
     writer = None
     if tensorboard:

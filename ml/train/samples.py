@@ -23,8 +23,12 @@ SECONDS = 6.0
 
 def write_samples(run: Path, name: str, clips: Iterable[NDArray[np.float32]]) -> None:
     """Store `clips` (float32 [T], 16 kHz, in [-1, 1]) as `run/samples/NAME/N.flac`; the folder appears whole."""
-    folder = run / "samples" / name
-    partial = folder.with_name(f".{name}")
+    write_samples_to(run / "samples" / name, clips)
+
+
+def write_samples_to(folder: Path, clips: Iterable[NDArray[np.float32]]) -> None:
+    """The same in any folder."""
+    partial = folder.with_name(f".{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for number, audio in enumerate(clips):

@@ -43,16 +43,18 @@ def speechlike(path: Path, pitch: float, seconds: float = 1.2) -> Path:
 
 
 def trainers_of(run: Path) -> list[int]:
-    """Processes that train in this folder now (the runner around them not counted)."""
-    found = []
+    """Processes that train in this folder now. Neither the runner around them counts, nor what a trainer forks (between
+    fork and exec a child still has its parent's command line)."""
+    found: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
+            parent = int((entry.parent / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         if b"ml" in words and b"train" in words and str(run).encode() in words and b"--" not in words:
-            found.append(int(entry.parent.name))
-    return found
+            found[int(entry.parent.name)] = parent
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 def losses(run: Path) -> dict[int, float]:

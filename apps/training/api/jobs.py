@@ -80,6 +80,12 @@ class NewJobSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=120, required=False, default="")
     datasets = serializers.PrimaryKeyRelatedField(queryset=Dataset.objects.all(), many=True, required=False, default=[])
     device = serializers.CharField(max_length=16, default="cpu")
+    gpus = serializers.IntegerField(
+        min_value=1,
+        max_value=services.GPUS_MAX,
+        default=1,
+        help_text="Of a training on cuda: that many GPUs of one machine train together.",
+    )
     recipe = serializers.CharField(max_length=60, required=False, help_text="Of a training: see /jobs/schema.")
     settings = serializers.DictField(required=False, help_text='Of a training: {"steps": 500, "loss.mel": 0.3}.')
     parent = serializers.PrimaryKeyRelatedField(  # type: ignore[assignment]
@@ -165,6 +171,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
             config=config,
             datasets=list(given["datasets"]),
             device=given["device"],
+            gpus=given["gpus"],
             parent=given["parent"],
             model_version=given["model_version"],
         )

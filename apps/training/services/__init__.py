@@ -14,7 +14,7 @@ from apps.training.services.datasets import (
     dataset_update,
     job_fell_through,
 )
-from apps.training.services.jobs import job_cancel, job_create, job_delete, job_resume
+from apps.training.services.jobs import GPUS_MAX, job_cancel, job_create, job_delete, job_resume
 from apps.training.services.leases import (
     LEASE_S,
     Progress,
@@ -39,6 +39,7 @@ from apps.training.services.versions import (
 from apps.training.services.workers import heartbeat_record
 
 __all__ = [
+    "GPUS_MAX",
     "LEASE_S",
     "Progress",
     "Promotion",

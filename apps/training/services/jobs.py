@@ -22,6 +22,8 @@ from apps.voice.errors import ServiceError
 Status = Job.Status
 Kind = Job.Kind
 Person = AbstractBaseUser | AnonymousUser | None
+GPUS_MAX = 64
+"""GPUs of one machine."""
 
 
 def job_locked(job_id: UUID) -> Job:
@@ -53,10 +55,12 @@ def job_create(
     config: Mapping[str, Any] | None = None,
     datasets: Sequence[Dataset] = (),
     device: str = "cpu",
+    gpus: int = 1,
     parent: Job | None = None,
     model_version: ModelVersion | None = None,
 ) -> Job:
     """Queue a job. A training's ``config["values"]`` is its whole configuration, as ``schema.check_config`` returns it.
+    ``gpus``: GPUs of one machine that train together, by torchrun.
 
     Raises:
         ServiceError: no_dataset, no_model, no_run, bad_device or bad_value.
@@ -66,6 +70,9 @@ def job_create(
     if device not in kinds.devices():
         words = _("device: there is no worker for %(device)s") % {"device": device}
         raise ServiceError("bad_device", words, ", ".join(kinds.devices()))
+    if gpus != 1 and not (kind in kinds.TRAINERS and device.startswith("cuda") and 1 <= gpus <= GPUS_MAX):
+        words = _("gpus: from 1 to %(most)d, and more than one only for a training on cuda") % {"most": GPUS_MAX}
+        raise ServiceError("bad_device", words, _("choose the device cuda, or one GPU"))
     if (kind in kinds.TRAINERS or kind in (Kind.EVALUATE, Kind.INGEST, Kind.PAIRS, Kind.CODES)) and not datasets:
         raise ServiceError("no_dataset", _("datasets: choose at least one"), _("upload recordings first"))
     if kind in kinds.TRAINERS or kind == Kind.EVALUATE:
@@ -77,7 +84,7 @@ def job_create(
     job = Job(
         kind=kind,
         name=name.strip() or str(Kind(kind).label),
-        config=dict(config or {}),
+        config={**(config or {}), **({"gpus": gpus} if gpus > 1 else {})},
         device=device,
         queue=kinds.queue_for(kind, device),
         parent=parent,

@@ -49,7 +49,7 @@ def model_detail(request: HttpRequest, version_id: int) -> HttpResponse:
     context = {
         "version": version,
         "current": current,
-        "datasets": selectors.datasets_ready(),
+        "datasets": selectors.datasets_to_measure_on(kind=version.kind),
         "jobs": version.jobs.all()[:10],
         "there": kinds.version_path(version).is_file(),
         "figures": _figures(version, current),

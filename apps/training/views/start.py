@@ -12,7 +12,7 @@ from apps.training import kinds, selectors, services
 from apps.training.forms import ConfigForm
 from apps.training.models import Job
 from apps.training.schema import Trainer, check_config, trainers
-from apps.training.views.common import needs, uuids_of
+from apps.training.views.common import needs, uuids_of, whole
 from apps.voice.errors import ServiceError
 
 
@@ -47,7 +47,9 @@ def job_new(request: HttpRequest) -> HttpResponseBase:
         "datasets": selectors.datasets_ready(),
         "chosen": chosen,
         "devices": kinds.devices(),
-        "device": given.get("device", ""),
+        "device": given.get("device", "") or (origin.device if origin else ""),
+        "gpus": given.get("gpus") or (origin.config.get("gpus", 1) if origin else 1),
+        "gpus_max": services.GPUS_MAX,
         "name": given.get("name") or (f"{origin.name} ·" if origin else ""),
         "init": given.get("init", ""),
         "starts": _starts(kind),
@@ -81,6 +83,7 @@ def _start(request: HttpRequest, kind: str, form: ConfigForm, origin: Job | None
         config=config,
         datasets=datasets,
         device=request.POST.get("device") or "cpu",
+        gpus=whole(request.POST.get("gpus")) or 1,
         parent=origin,
     )
 
