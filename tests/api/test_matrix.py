@@ -71,7 +71,7 @@ def test_every_address_has_a_row() -> None:
     missing = []
     for endpoint in endpoints():
         rows = {row.method for row in ROWS.get(endpoint.name, [])}
-        wanted = endpoint.methods if endpoint.name.startswith(("api:", "simple-")) else frozenset()
+        wanted = endpoint.methods if endpoint.rest else frozenset()
         if not rows or wanted - rows:
             missing.append(f"{endpoint.name} ({', '.join(sorted(wanted - rows)) or 'any method'}) at /{endpoint.route}")
     assert not missing, "say in tests/api/matrix.py who may do this:\n" + "\n".join(missing)

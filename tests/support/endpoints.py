@@ -6,21 +6,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from channels.routing import URLRouter
 from django.urls import URLPattern, URLResolver, get_resolver
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One pattern: its name with namespaces (else its route), its route, and the methods that it answers."""
+    """One pattern: its name with namespaces (else its route), its route, the methods that it answers, and whether it is
+    a REST view, which tells them (pages are taken to answer GET)."""
 
     name: str
     route: str
     methods: frozenset[str]
+    rest: bool
 
 
 def endpoints() -> list[Endpoint]:
     """All patterns of the site."""
     return list(_walk(get_resolver(), "", ""))
+
+
+def sockets() -> set[str]:
+    """Routes of all sockets."""
+    from apps.voice.routing import REALTIME_PATH, websocket_urlpatterns
+
+    return {str(entry.pattern) for entry in URLRouter(websocket_urlpatterns).routes} | {REALTIME_PATH.lstrip("/")}
 
 
 def _walk(resolver: URLResolver, prefix: str, namespace: str) -> Iterator[Endpoint]:
@@ -31,7 +41,8 @@ def _walk(resolver: URLResolver, prefix: str, namespace: str) -> Iterator[Endpoi
             yield from _walk(entry, route, inner)
         elif isinstance(entry, URLPattern):
             name = f"{namespace}{entry.name}" if entry.name else route
-            yield Endpoint(name, route, _methods(entry.callback))
+            rest = hasattr(entry.callback, "cls")
+            yield Endpoint(name, route, _methods(entry.callback), rest)
 
 
 def _methods(view: Any) -> frozenset[str]:

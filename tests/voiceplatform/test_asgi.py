@@ -11,8 +11,18 @@ from django.db import connections
 from django.utils import timezone
 
 from apps.accounts.services import token_create
+from tests.support.endpoints import sockets
 from tests.support.factories import make_user
 from voiceplatform.asgi import application
+
+OURS, ANOTHERS = b"http://localhost:8000", b"https://evil.example"
+SOCKETS: dict[str, tuple[bool, bool, bool]] = {
+    # opens for: a page of this site, a program (no Origin), a page of another site; all without login, token or key
+    "ws/voice/": (True, True, False),
+    "ws": (True, True, False),
+    "v1/realtime": (False, False, False),
+}
+"""Whoever gets in and may not talk is told so and closed: `tests/live`, `tests/voice`."""
 
 
 async def accepted(path: str, origin: bytes | None, *more: tuple[bytes, bytes]) -> bool:
@@ -38,6 +48,15 @@ async def accepted(path: str, origin: bytes | None, *more: tuple[bytes, bytes]) 
 )
 async def test_other_origins_are_refused(origin: bytes | None) -> None:
     assert not await accepted("/ws/voice/", origin)
+
+
+def test_every_socket_has_a_row() -> None:
+    assert sockets() == set(SOCKETS), "say in SOCKETS for whom it opens"
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+async def test_for_whom_each_socket_opens(path: str) -> None:
+    assert tuple([await accepted(f"/{path}", origin) for origin in (OURS, None, ANOTHERS)]) == SOCKETS[path]
 
 
 async def test_an_unknown_address_is_refused_not_an_error() -> None:
