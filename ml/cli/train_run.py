@@ -30,6 +30,14 @@ def configured(kind: str, config: str, steps: int | None, overrides: list[str]) 
             raise ConfigError(f"{config} is no training configuration: {error}") from None
     else:
         raise ConfigError(f"no recipe or file {config!r}; recipes: {', '.join(recipes)}")
+    chosen = overridden(chosen, overrides)
+    return chosen if steps is None else dataclasses.replace(chosen, steps=steps)
+
+
+def overridden(chosen: Any, overrides: list[str]) -> Any:
+    """A configuration with settings replaced, each as `name=value` (JSON, or a plain word). Raises ConfigError."""
+    from ml.codec.config import ConfigError
+
     values = chosen.to_dict()
     for item in overrides:
         name, _, text = item.partition("=")
@@ -43,8 +51,7 @@ def configured(kind: str, config: str, steps: int | None, overrides: list[str]) 
             target[leaf] = json.loads(text)
         except ValueError:
             target[leaf] = text
-    chosen = config_class.from_dict(values)
-    return chosen if steps is None else dataclasses.replace(chosen, steps=steps)
+    return type(chosen).from_dict(values)
 
 
 def device_of(name: str, threads: int) -> str:

@@ -14,42 +14,61 @@ from ml.shipped import read_shipped, write_shipped
 
 TRAINING_ONLY = ("intent_head.",)
 """Heads that only training needs; a shipped model is without them."""
+_GRAMS, _SCALE = "phrases.grams.weight", "phrases.grams.scale"
 
 
 def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
     """The model stored at `path` (safetensors, its card beside it), for inference. Raises CheckpointError."""
     card, tensors = read_shipped(path)
+    if (scale := tensors.pop(_SCALE, None)) is not None:
+        tensors[_GRAMS] = tensors[_GRAMS].to(torch.float32) * scale
     try:
         model = S2SModel(S2SConfig.from_dict(card["config"]))
         missing, unexpected = model.load_state_dict(tensors, strict=False)
-    except (S2SConfigError, RuntimeError, TypeError, ValueError) as error:
+    except (S2SConfigError, RuntimeError, TypeError, ValueError, KeyError) as error:
         raise CheckpointError(f"weights {path} do not fit their card: {error}") from None
-    lacking = [name for name in missing if not name.startswith(TRAINING_ONLY)]
+    optional = _training_only(model)
+    lacking = [name for name in missing if not name.startswith(optional)]
     if lacking or unexpected:
         raise CheckpointError(f"weights {path} lack {lacking[:3]} or hold unknown {unexpected[:3]}; restore them")
-    if missing:
-        model.intent_head = None
+    for head in ("intent_head", "plan_head"):
+        if any(name.startswith(f"{head}.") for name in missing):
+            setattr(model, head, None)
     model.codec_sha256 = str(card.get("codec_sha256", ""))
     model.codebooks_sha256 = str(card.get("codebooks_sha256", ""))
     return model.eval().requires_grad_(False).to(device)
 
 
 def export_s2s(model: S2SModel, path: Path, card: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
-    """Write inference weights (without the heads of training) and a card with what `load_s2s` needs added."""
+    """Write inference weights (without the heads of training) and a card with what `load_s2s` needs added.
+
+    In half precision the vectors of n-grams are stored in 8 bits with a scale each: they are a fifth of everything.
+    """
+    optional = _training_only(model)
     tensors = {
         name: value.to(dtype) if value.is_floating_point() else value
         for name, value in model.state_dict().items()
-        if not name.startswith(TRAINING_ONLY)
+        if not name.startswith(optional)
     }
+    if model.phrases is not None and dtype == torch.float16:
+        grams = model.phrases.grams.weight.detach()
+        scale = (grams.abs().amax(dim=1, keepdim=True).clamp_min(1e-4) / 127.0).to(dtype)
+        tensors[_GRAMS] = (grams / scale.to(grams.dtype)).round().clamp(-127, 127).to(torch.int8)
+        tensors[_SCALE] = scale
     own = {
         "kind": "s2s",
         "preset": model.config.preset,
         "config": model.config.to_dict(),
-        "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith(TRAINING_ONLY)),
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith(optional)),
         "codec_sha256": model.codec_sha256,
         "codebooks_sha256": model.codebooks_sha256,
     }
     write_shipped(path, tensors, {"name": f"S2S {model.config.preset}", **card, **own})
+
+
+def _training_only(model: S2SModel) -> tuple[str, ...]:
+    """Prefixes of what only training needs: the plan head too where acts choose the plan."""
+    return TRAINING_ONLY if model.phrases is None else (*TRAINING_ONLY, "plan_head.")
 
 
 def load_s2s_preset(preset: str, weights: Path | None = None, device: str | torch.device = "cpu") -> S2SModel:

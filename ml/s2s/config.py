@@ -89,6 +89,10 @@ class S2SConfig:
     """Phones of a known phrasing that are kept."""
     phrase_width: int = 96
     """Dimension of an n-gram's vector."""
+    second_layers: int = 0
+    """Blocks that read the whole question again once it is over (`ml.s2s.second`); 0 leaves the second reading out."""
+    second_passes: int = 2
+    """How often those blocks are gone through."""
     ctc_layer: int = 3
     """Encoder blocks below the CTC head; its posterior is fed back to the blocks above (self-conditioning)."""
     dropout: float = 0.1
@@ -105,6 +109,10 @@ class S2SConfig:
             raise S2SConfigError(f"lookback {self.lookback} must be a multiple of chunk {self.chunk}")
         if not 1 <= self.ctc_layer <= self.encoder_layers:
             raise S2SConfigError(f"ctc_layer must be 1 to encoder_layers ({self.encoder_layers}), got {self.ctc_layer}")
+        if self.second_layers < 0 or self.second_passes < 1:
+            raise S2SConfigError("second_layers must not be negative, second_passes at least 1")
+        if self.second_layers and not self.conv_taps % 2:
+            raise S2SConfigError(f"second_layers need conv_taps with a middle, an odd number; got {self.conv_taps}")
         if min(self.levels, self.chunk, self.window, self.max_frames, self.summary_slots, self.memory_turns) < 1:
             raise S2SConfigError("levels, chunk, window, max_frames, summary_slots and memory_turns must be at least 1")
         if self.score_length and not self.n_plans:

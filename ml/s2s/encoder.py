@@ -20,7 +20,7 @@ from ml.s2s.layers import DepthwiseConv, FeedForward, Rotation, attend, drop, he
 class ConformerBlock(nn.Module):
     """Half feed-forward, attention, convolution, half feed-forward."""
 
-    def __init__(self, key: str, config: S2SConfig) -> None:
+    def __init__(self, key: str, config: S2SConfig, centred: bool = False) -> None:
         super().__init__()
         width = config.encoder_width
         self.key = key
@@ -32,7 +32,7 @@ class ConformerBlock(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.attended = nn.Linear(width, width)
         self.gate = nn.Linear(width, 2 * width)
-        self.conv = DepthwiseConv(f"{key}.conv", width, config.conv_taps)
+        self.conv = DepthwiseConv(f"{key}.conv", width, config.conv_taps, centred)
         self.convolved = nn.Linear(width, width)
         self.after = FeedForward(width, config.encoder_ffn * width)
         self.lookback = config.lookback
@@ -45,11 +45,21 @@ class ConformerBlock(nn.Module):
     def _drop(self, x: Tensor) -> Tensor:
         return drop(x, self.dropout) if self.dropout and self.training else x
 
-    def forward(self, x: Tensor, rotation: Rotation, mask: Tensor, state: StreamState | None = None) -> Tensor:
-        """`[B, T, C]`; `mask` bool over keys (with the look-back before them, when streaming)."""
+    def forward(
+        self,
+        x: Tensor,
+        rotation: Rotation,
+        mask: Tensor,
+        state: StreamState | None = None,
+        there: Tensor | None = None,
+    ) -> Tensor:
+        """`[B, T, C]`; `mask` bool over keys (with the look-back before them, when streaming). `there` bool `[B, T]`
+        keeps padding out of a centred convolution.
+        """
         x = torch.add(x, self._drop(self.before(self.norms[0](x))), alpha=0.5)
         x = x + self._drop(self._attention(self.norms[1](x), rotation, mask, state))
-        mixed = self.conv(functional.glu(self.gate(self.norms[2](x)), dim=-1), state)
+        gated = functional.glu(self.gate(self.norms[2](x)), dim=-1)
+        mixed = self.conv(gated if there is None else gated * there[:, :, None], state)
         x = x + self._drop(self.convolved(functional.silu(mixed)))
         return torch.add(x, self._drop(self.after(self.norms[3](x))), alpha=0.5)
 

@@ -98,11 +98,14 @@ class FeedForward(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Causal depthwise convolution over time, `[B, T, C] -> [B, T, C]`, with its look-back in a StreamState."""
+    """Depthwise convolution over time, `[B, T, C] -> [B, T, C]`: causal, with its look-back in a StreamState, or
+    `centred` (an odd number of taps), which sees as much after a frame as before it and does not stream.
+    """
 
-    def __init__(self, key: str, width: int, taps: int) -> None:
+    def __init__(self, key: str, width: int, taps: int, centred: bool = False) -> None:
         super().__init__()
         self.key = key
+        self.after = taps // 2 if centred else 0
         self.context = taps - 1
         self.width = width
         self.weight = nn.Parameter(torch.randn(width, 1, taps) / math.sqrt(taps))
@@ -113,7 +116,8 @@ class DepthwiseConv(nn.Module):
         state.allocate(self.key, self.context, self.width, self.weight)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        extended = functional.pad(x, (0, 0, self.context, 0)) if state is None else state.extend(self.key, x)
+        around = (0, 0, self.context - self.after, self.after)
+        extended = functional.pad(x, around) if state is None else state.extend(self.key, x)
         return functional.conv1d(extended.transpose(1, 2), self.weight, self.bias, groups=self.width).transpose(1, 2)
 
 

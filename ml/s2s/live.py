@@ -139,6 +139,8 @@ def begin(
     understood = model.understand(vectors, there, memory, remembered)
     if model.phrases is not None:
         before = [state.rows[row].plans[::-1] for row in rows]
+        if model.second is not None:
+            paths = model.second.paths(vectors, there)
         understood = understood._replace(plan_logits=model.phrases(paths, before))
     for row, seed in zip(rows, seeds, strict=True):
         state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels + 1).to(state.device)
@@ -157,7 +159,7 @@ def begin(
             state.caches.cross_values[row, layer, :, :count] = values[0]
         counters = state.rows[row]
         counters.sights, counters.at, counters.answering, counters.ended = count, 0, True, False
-        counters.plan = int(plan[i]) if model.plan_head is not None else -1
+        counters.plan = int(plan[i]) if understood.plan_logits is not None else -1
         counters.pointer = counters.dwell = 0
     if model.score is not None:
         state.score[index], lengths = model.score.read(plan)

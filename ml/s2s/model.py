@@ -20,6 +20,7 @@ from ml.s2s.encoder import Encoder
 from ml.s2s.memory import Memory, Reader
 from ml.s2s.sampling import Sampling
 from ml.s2s.score import STRIDES, Score, dwell_of
+from ml.s2s.second import SecondReading
 from ml.s2s.state import S2SState
 from ml.s2s.style import Style
 
@@ -57,6 +58,7 @@ class S2SModel(nn.Module):
             if config.n_plans
             else None
         )
+        self.second = SecondReading(config) if config.second_layers else None
         self.phrases = ActReader(config) if config.phrase_buckets else None
         self.intent_head = nn.Linear(slots, config.n_intents) if config.n_intents else None
         self.phone_head = nn.Linear(config.decoder_width, config.n_phones)

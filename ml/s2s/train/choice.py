@@ -72,7 +72,10 @@ def heard_phones(
             codes.append(clips[i].codes[:, max(0, start - 3) : end + 5])
         batch, lengths = padded(codes, model.config.levels)
         with torch.autocast(batch.device.type, torch.bfloat16):
-            _, logits = model.encoder(model.books, batch, lengths)
+            vectors, logits = model.encoder(model.books, batch, lengths)
+            if model.second is not None:
+                there = torch.arange(vectors.shape[1]) < lengths[:, None]
+                logits = model.second(vectors, there)[-1]
         paths = logits.argmax(-1).tolist()
         for i, path, length in zip(part, paths, lengths.tolist(), strict=True):
             found[i] = collapsed(path[: 2 * length], blank)

@@ -1,0 +1,57 @@
+"""`python -m ml train second`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def second(
+    pairs: Annotated[Path, typer.Option(help="Folder of pairs with codes.")],
+    weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens; it does not change.")],
+    run: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, metrics, best weights.")],
+    out: Annotated[Path, typer.Option(help="Where the weights with the second reading are written; may be the same.")],
+    codec: Annotated[str, typer.Option(help="Codec preset whose codes are used, or its weights file.")] = "dialogue",
+    minutes: Annotated[float, typer.Option(help="Length of the schedule; 0 follows steps.")] = 60.0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: name=value.")] = None,
+    max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
+    resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+) -> None:
+    """Train the second reading of questions on a trained encoder; fit the choice again afterwards."""
+    from safetensors.torch import load_file
+
+    from ml.cli.train_run import device_of, follow, overridden
+    from ml.codec.checkpoint import WEIGHTS_DIR, load_codec, read_card
+    from ml.data.pairs import PairSet, codes_key
+    from ml.s2s.checkpoint import export_s2s, load_s2s
+    from ml.s2s.train.data import Dialogues
+    from ml.s2s.train.second import SecondConfig, SecondTrainer, with_second
+
+    device = device_of(device, threads)
+    chosen = dataclasses.replace(overridden(SecondConfig(), set_ or []), schedule_minutes=minutes)
+    voice = load_codec(Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors")
+    card, listener = read_card(weights), load_s2s(weights)
+    found = PairSet.load(pairs, codes_key(voice))
+    trainer = SecondTrainer(chosen, run, device, Dialogues(found, listener.config, card["plans"]), listener)
+
+    def export() -> None:
+        wider = with_second(listener.cpu(), chosen.layers, chosen.passes)
+        assert wider.second is not None
+        wider.second.load_state_dict(load_file(run / "best.safetensors"))
+        note = json.loads((run / "best.json").read_text(encoding="utf-8"))
+        export_s2s(wider.eval(), out, {**card, "second": {"settings": chosen.to_dict(), "best": note}})
+        listener.to(device)
+
+    def validated(row: dict[str, Any]) -> None:
+        if json.loads((run / "best.json").read_text(encoding="utf-8"))["step"] == row["step"]:
+            export()
+
+    about = f"{len(trainer.train)} questions, {len(trainer.held)} held out"
+    follow(trainer, resume=resume, max_minutes=max_minutes, tensorboard=tensorboard, about=about, validated=validated)

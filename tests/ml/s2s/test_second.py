@@ -1,0 +1,128 @@
+"""The second reading: a row reads as it would alone, the live path chooses by it, it is trained and shipped."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ml.s2s import Conditions, S2SConfig, S2SConfigError, S2SModel, export_s2s, load_s2s
+from ml.s2s.train.data import Dialogues, model_config
+from ml.s2s.train.second import SecondConfig, SecondTrainer, with_second
+from ml.train.codec import Stop
+
+from .conftest import random_model
+from .toy_pairs import toy_pairs
+
+FAST = SecondConfig(
+    steps=30, batch_frames=300, learning_rate=3e-3, warmup_steps=3, validate_every=15, autocast=False, average_decay=0.8
+)
+
+
+@pytest.fixture(scope="module")
+def reading() -> S2SModel:
+    return random_model(phrase_buckets=512, n_acts=4, second_layers=1, second_passes=2)
+
+
+def trainer_of(run: Path, **changes: Any) -> SecondTrainer:
+    pairs: Any = toy_pairs()
+    dialogues = Dialogues(pairs, model_config(pairs, "tiny"))
+    torch.manual_seed(1)
+    listener = S2SModel(dialogues.model)
+    return SecondTrainer(dataclasses.replace(FAST, **changes), run, "cpu", dialogues, listener)
+
+
+def losses_of(trainer: SecondTrainer, until: int | None = None) -> list[float]:
+    found: list[float] = []
+    stop = Stop()
+
+    def report(row: dict[str, Any]) -> None:
+        found.append(row["loss"])
+        stop.asked = row["step"] == until
+
+    trainer.fit(report, stop, 60)
+    return found
+
+
+def test_padding_has_no_part_in_it(reading: S2SModel) -> None:
+    assert reading.second is not None
+    generator = torch.Generator().manual_seed(4)
+    vectors = torch.randn(2, 14, 32, generator=generator)
+    there = torch.arange(14) < torch.tensor([[14], [9]])
+    both = reading.second(vectors, there)
+    alone = reading.second(vectors[1:, :9], there[1:, :9])
+    for a, b in zip(both, alone, strict=True):
+        assert torch.allclose(a[1:, :18], b, atol=1e-5)
+    assert [len(path) for path in reading.second.paths(vectors, there)] == [28, 18]
+
+
+def test_it_sees_what_comes_after(reading: S2SModel) -> None:
+    assert reading.second is not None
+    vectors, there = torch.randn(1, 10, 32), torch.ones(1, 10, dtype=torch.bool)
+    other = vectors.clone()
+    other[:, 9] += 1.0
+    assert not torch.allclose(reading.second(vectors, there)[-1][:, :2], reading.second(other, there)[-1][:, :2])
+
+
+def test_the_live_path_chooses_by_the_second_reading(reading: S2SModel) -> None:
+    question = torch.randint(0, 1024, (1, 8, 11), generator=torch.Generator().manual_seed(2))
+    vectors, _ = reading.encoder(reading.books, question, torch.tensor([11]))
+    assert reading.second is not None
+    assert reading.phrases is not None
+    expected = reading.second.paths(vectors, torch.ones(1, 11, dtype=torch.bool))
+    heard: list[Any] = []
+    hook = reading.phrases.register_forward_pre_hook(lambda _module, inputs: heard.append(inputs[0]))
+    try:
+        state = reading.streaming_state(1)
+        reading.listen(question[:, :, :6], state, [0])
+        reading.begin(state, [0], Conditions.one(1), [1])
+        state.rewind([0])
+        reading.listen(question[:, :, 6:], state, [0])
+        reading.begin(state, [0], Conditions.one(1), [1])
+    finally:
+        hook.remove()
+    assert len(heard[0][0]) == 12
+    assert heard[1] == expected
+
+
+def test_it_learns_and_a_resumed_run_repeats_the_unbroken_one(tmp_path: Path) -> None:
+    whole = trainer_of(tmp_path / "whole")
+    before = whole.measure(whole.averaged())[0]["phone_error"]
+    losses = losses_of(whole)
+    assert whole.measure(whole.averaged())[0]["phone_error"] < before
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    first = losses_of(trainer_of(tmp_path / "cut"), until=12)
+    second = trainer_of(tmp_path / "cut")
+    assert second.resume()
+    assert first + losses_of(second) == losses
+
+
+def test_shipped_weights_read_a_second_time_and_are_smaller(tmp_path: Path) -> None:
+    listener = random_model(phrase_buckets=2_048, n_acts=4)
+    wider = with_second(listener, 1, 2).eval()
+    assert wider.second is not None
+    export_s2s(listener, tmp_path / "whole.safetensors", {}, torch.float32)
+    export_s2s(wider, tmp_path / "s2s.safetensors", {})
+    loaded = load_s2s(tmp_path / "s2s.safetensors")
+    assert loaded.config == wider.config
+    assert loaded.plan_head is None
+    assert listener.plan_head is not None
+    vectors, there = torch.randn(1, 10, 32), torch.ones(1, 10, dtype=torch.bool)
+    assert loaded.second is not None
+    assert loaded.phrases is not None
+    assert wider.phrases is not None
+    assert torch.allclose(loaded.second(vectors, there)[-1], wider.second(vectors, there)[-1], atol=0.05)
+    grams = wider.phrases.grams.weight
+    assert (loaded.phrases.grams.weight - grams).abs().max() <= 0.01 * grams.abs().max()
+    export_s2s(loaded, tmp_path / "again.safetensors", {})
+    assert torch.equal(load_s2s(tmp_path / "again.safetensors").phrases.grams.weight, loaded.phrases.grams.weight)  # type: ignore[union-attr]
+
+
+def test_shapes_that_cannot_work_are_refused() -> None:
+    with pytest.raises(S2SConfigError, match="odd number"):
+        S2SConfig.named("tiny", second_layers=1, conv_taps=4)
+    with pytest.raises(S2SConfigError, match="at least 1"):
+        S2SConfig.named("tiny", second_layers=1, second_passes=0)
