@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.training.selectors import heartbeat_ages
+from apps.voice.servers import server_urls_now
 from ml.serve.wire import WireError, parse_address, probe
 from voiceplatform import drain
 
@@ -43,7 +43,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
         body["jobs"] = heartbeat_ages(now=timezone.now())
     except DatabaseError as error:
         down["database"] = type(error).__name__
-    servers = asyncio.run(_probe_all(settings.INFERENCE_URLS))
+    servers = asyncio.run(_probe_all(server_urls_now()))
     body["inference"] = servers
     if not any("free" in server for server in servers.values()):
         down["inference"] = "; ".join(f"{url}: {server['error']}" for url, server in servers.items())

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 
 from apps.voice.models import Turn, VoiceSession
+from apps.voice.servers import server_urls_now
 from ml.serve.wire import WireError, parse_address, probe
 
 PROBE_TIMEOUT_S = 1.0
@@ -69,8 +70,8 @@ class Latency:
 
 
 def servers() -> list[Server]:
-    """Every configured inference server, asked at the same time."""
-    return asyncio.run(_ask_all(settings.INFERENCE_URLS))
+    """Every inference server that sessions are sent to (registered or configured), asked at the same time."""
+    return asyncio.run(_ask_all(server_urls_now()))
 
 
 async def _ask_all(urls: Sequence[str]) -> list[Server]:

@@ -47,7 +47,7 @@ async def _servers(urls: Sequence[str]) -> list[dict[str, Any]]:
 
 
 async def _server(url: str) -> dict[str, Any]:
-    # In the order of the setting and without its addresses: they are the house's own business.
+    # In an order that stays and without their addresses: they are the house's own business.
     try:
         stats = await probe(parse_address(url), PROBE_TIMEOUT_S)
     except (OSError, TimeoutError, EOFError, WireError) as error:

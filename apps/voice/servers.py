@@ -55,6 +55,11 @@ async def server_urls() -> list[str]:
     return [server.url for server in sorted(servers, key=lambda s: -s.free / max(1, s.capacity))]
 
 
+def server_urls_now() -> list[str]:
+    """`server_urls` for pages and figures, in an order that stays."""
+    return sorted(async_to_sync(server_urls)())
+
+
 async def known_servers() -> list[Server]:
     """What the registry holds; empty without Redis, or when nobody announces itself."""
     global _known

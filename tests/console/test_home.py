@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.console.alerts import alerts
 from apps.console.chart import chart
-from apps.console.wellness import Disk, Latency, Server, latency, percentile
+from apps.console.wellness import Disk, Latency, Server, latency, percentile, servers
 from apps.training.services import heartbeat_record
+from apps.voice import servers as routed
 from apps.voice.services import session_suspend, turn_record
 from tests.support.factories import draft, make_role, make_user, open_session
+from tests.support.servers import Redis
 
 HOME = reverse("admin:index")
 FINE = Server("unix:///a", active=1, capacity=8, free=7, ticks=1000)
@@ -120,3 +124,23 @@ def test_staff_without_a_role_see_no_figures(client: Client) -> None:
     response = client.get(HOME)
     assert response.status_code == 200
     assert "well" not in response.context
+
+
+def test_servers_that_announced_themselves_are_the_ones_that_count(
+    settings: Any, redis_server: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.REDIS_URL = redis_server.url
+    monkeypatch.setattr(routed, "_known", (-1e9, []))
+    client = redis.Redis.from_url(redis_server.url)
+    keys = [routed.KEY_PREFIX + name for name in ("one", "two")]
+    for key in keys:
+        address = f"unix://{tmp_path}/{key.rpartition(':')[2]}.sock"
+        client.set(key, json.dumps({"url": address, "free": 8, "capacity": 8, "talk": True}))
+    try:
+        found = servers()
+    finally:
+        client.delete(*keys)
+        client.close()
+        monkeypatch.setattr(routed, "_known", (-1e9, []))
+    assert [server.address for server in found] == [f"unix://{tmp_path}/{name}.sock" for name in ("one", "two")]
+    assert all(server.problem for server in found)  # asked themselves, and nobody answers there

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.voice.figures import platform_figures
+from apps.voice.servers import server_urls_now
 from voiceplatform.api.access import Access, AccessTable
 
 
@@ -55,4 +55,4 @@ class StatsView(APIView):
 
     @extend_schema(responses=StatsSerializer)
     def get(self, request: Request) -> Response:
-        return Response(platform_figures(urls=settings.INFERENCE_URLS))
+        return Response(platform_figures(urls=server_urls_now()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.core.cache import cache
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -21,6 +20,7 @@ from apps.voice.api.sessions import CONFIGURATION, ChangeSerializer, SessionSeri
 from apps.voice.api.stats import StatsSerializer
 from apps.voice.figures import platform_figures
 from apps.voice.models import VoiceSession
+from apps.voice.servers import server_urls_now
 from apps.voice.simple.adapter import session_of_key
 from voiceplatform.api.access import Access, AccessTable
 
@@ -79,7 +79,7 @@ class SimpleStatsView(APIView):
 
     @extend_schema(responses=StatsSerializer, operation_id="simple_stats")
     def get(self, request: Request) -> Response:
-        figures = cache.get_or_set("figures", lambda: platform_figures(urls=settings.INFERENCE_URLS), STATS_SECONDS)
+        figures = cache.get_or_set("figures", lambda: platform_figures(urls=server_urls_now()), STATS_SECONDS)
         return Response(figures)
 
 
