@@ -82,6 +82,8 @@ def test_sessions_are_found_by_error_latency_user_and_id(operator: Client, media
     assert shown(operator, SESSIONS, fault="too_slow") == 0
     assert shown(operator, SESSIONS, latency="good") == 1
     assert shown(operator, SESSIONS, latency="slow") == 0
+    assert shown(operator, SESSIONS, user="sit") == 1
+    assert shown(operator, SESSIONS, user="nobody") == shown(operator, SESSIONS, user="sita", fault="any") == 0
     assert shown(operator, SESSIONS, q="sit") == shown(operator, SESSIONS, q=str(fine.pk)[:8]) == 1
     assert shown(operator, SESSIONS, status__exact="suspended") == 1
 

@@ -7,8 +7,9 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter
+from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
+from apps.voice.admin.search import users_named
 from apps.voice.models import Turn, VoiceSession
 
 BANDS: dict[str, tuple[Any, int | None, int | None]] = {
@@ -57,6 +58,17 @@ class SessionLatencyFilter(_BandFilter):
         if band not in BANDS:
             return queryset
         return queryset.filter(Exists(Turn.objects.filter(band_condition(band), session=OuterRef("pk"))))
+
+
+class UserFilter(TextFilter):
+    """Sessions of people whose name or e-mail holds what was typed."""
+
+    title = _("user")
+    parameter_name = "user"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[VoiceSession]) -> QuerySet[VoiceSession]:
+        name = (self.value() or "").replace("\x00", "").strip()
+        return queryset.filter(owner__in=users_named(name)) if name else queryset
 
 
 class FaultFilter(DropdownFilter):

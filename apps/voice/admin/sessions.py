@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from unfold.decorators import action, display
 
 from apps.voice import selectors, services
-from apps.voice.admin.filters import FaultFilter, SessionLatencyFilter
+from apps.voice.admin.filters import FaultFilter, SessionLatencyFilter, UserFilter
 from apps.voice.admin.forms import SessionForm
 from apps.voice.admin.search import session_condition
 from apps.voice.admin.shared import few, moment, voice_of
@@ -34,6 +34,7 @@ class VoiceSessionAdmin(HouseAdmin):
     list_display = ["who", "status_label", "voice", "mode", "turn_count", "slowest", "began", "trouble"]
     list_filter = [
         ("status", ChoicesDropdownFilter),
+        UserFilter,
         ("speaker", RelatedDropdownFilter),
         ("emotion", RelatedDropdownFilter),
         ("mode", ChoicesDropdownFilter),
