@@ -8,15 +8,17 @@ calls for then depends on the answer before, by tables from the corpus: "why?" a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml.recogniser.decode import padded_distances
 from ml.s2s.config import S2SConfig, S2SConfigError
+from ml.s2s.nearest import KnownSequences
 
 ORDERS = (1, 2, 3, 4, 5, 6)
 """Lengths of the n-grams."""
@@ -122,6 +124,7 @@ class ActReader(nn.Module):
         nn.init.normal_(self.grams.weight, std=0.3)
         nn.init.zeros_(self.choose.bias)
         self.weigh(Weights())
+        self._phrasings: _Phrasings | None = None
 
     # -- tables ------------------------------------------------------------------------------------------
 
@@ -187,21 +190,31 @@ class ActReader(nn.Module):
         distance = torch.full_like(logits, FAR)
         if not len(self.known):
             return distance
+        known = self._known()
         possible = logits + torch.stack([self._impossible(self._last(row)) for row in before])
-        likely = possible.topk(min(NEAREST, self.n_acts), dim=1).indices.cpu()
-        acts = self.known_act.cpu().to(torch.int64)
+        likely = possible.topk(min(NEAREST, self.n_acts), dim=1).indices.tolist()
         for row, heard in enumerate(phones):
             if not heard:
                 continue
-            rows = torch.isin(acts, likely[row]).nonzero()[:, 0]
+            rows = np.concatenate([known.rows[act] for act in likely[row]])
             if not len(rows):
                 continue
-            table = self.known[rows.to(self.known.device)].cpu().numpy().astype(np.int64)
-            lengths = (table != NO_PHONE).sum(axis=1)
-            edits = padded_distances(list(heard), table[:, : int(lengths.max(initial=1))], lengths)
-            shares = torch.from_numpy(edits / np.maximum(lengths, len(heard))).to(logits)
-            distance[row].scatter_reduce_(0, acts[rows].to(logits.device), shares, "amin")
+            edits = known.sequences.distances(list(heard), rows)
+            shares = torch.from_numpy(edits / np.maximum(known.sequences.lengths[rows], len(heard))).to(logits)
+            distance[row].scatter_reduce_(0, torch.from_numpy(known.acts[rows]).to(logits.device), shares, "amin")
         return distance.clamp_max(FAR)
+
+    def _known(self) -> _Phrasings:
+        """The table of known phrasings, ready for comparison; made anew when it has changed."""
+        state = (self.known.data_ptr(), self.known._version, self.known_act._version)
+        if self._phrasings is None or self._phrasings.state != state:
+            acts = self.known_act.cpu().numpy().astype(np.int64)
+            by_act = np.argsort(acts, kind="stable")
+            ends = np.searchsorted(acts[by_act], np.arange(self.n_acts + 1))
+            rows = [by_act[start:end] for start, end in itertools.pairwise(ends)]
+            sequences = KnownSequences(self.known.cpu().numpy(), NO_PHONE, self.blank)
+            self._phrasings = _Phrasings(state, sequences, acts, rows)
+        return self._phrasings
 
     def weighed(self, logits: Tensor, nearness: Tensor, before: Sequence[Sequence[int]]) -> Tensor:
         """Logits of the acts with the nearness of known phrasings and the turn before."""
@@ -247,6 +260,19 @@ class ActReader(nn.Module):
         """The newest answer that said something: not having understood is no answer."""
         polite = set(self.answers[self.kinds == FALLBACK].flatten().tolist()) - {-1}
         return next((plan for plan in reversed(before) if plan not in polite), -1)
+
+
+@dataclass(frozen=True)
+class _Phrasings:
+    """Known phrasings in the form in which they are compared."""
+
+    state: tuple[int, int, int]
+    """Of the tables that this was made from."""
+    sequences: KnownSequences
+    acts: NDArray[np.int64]
+    """Of each phrasing; -1 where a row of the table is free."""
+    rows: list[NDArray[np.int64]]
+    """Phrasings of each act."""
 
 
 def _fill(table: Tensor, rows: Sequence[Sequence[int]]) -> None:

@@ -162,7 +162,8 @@ def begin(
         counters.plan = int(plan[i]) if understood.plan_logits is not None else -1
         counters.pointer = counters.dwell = 0
     if model.score is not None:
-        state.score[index], lengths = model.score.read(plan)
+        scores, lengths = model.score.read(plan)
+        state.score[index, : scores.shape[1]] = scores
         for row, length in zip(rows, lengths.tolist(), strict=True):
             state.rows[row].score = length
     state.summary[index] = understood.summary

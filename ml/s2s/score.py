@@ -54,12 +54,17 @@ class Score(nn.Module):
             self.table[row, : len(score)] = torch.tensor(list(score), dtype=torch.uint8)
 
     def read(self, plan: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of plans int64 `[B]` (n_plans: none) as vectors `[B, L, width]`, and their lengths [B]."""
+        """Scores of plans int64 `[B]` (n_plans: none) as vectors `[B, L, width]`, and their lengths [B]; L is that of
+        the longest of them and a little more.
+        """
         if not self.length:
             return self.untold.new_zeros(len(plan), 1, self.untold.shape[0]), torch.zeros_like(plan)
         known = plan < self.n_plans
         phones = self.table[plan.clamp_max(self.n_plans - 1)].to(torch.int64)
         there = (phones != _PAD) & known[:, None]
+        # What lies more than two phones behind an end reaches nothing before it.
+        used = min(self.length, int(there.sum(dim=1).max()) + 2)
+        phones, there = phones[:, :used], there[:, :used]
         x = self.phone(torch.where(there, phones, self.phone.num_embeddings - 1))
         for conv in self.around:
             heard = conv(functional.silu(x).transpose(1, 2)).transpose(1, 2)
