@@ -75,13 +75,26 @@ def stack(
         running.stop()
 
 
+@pytest.fixture(scope="session")
+def embedded(servers: Plan, django_db_blocker: DjangoDbBlocker) -> Iterator[Stack]:
+    """The product as ``make run`` starts it on a fresh machine: no other server, the shipped models."""
+    if not (ROOT / "ml" / "weights" / "s2s-cpu.safetensors").exists():
+        pytest.skip("the shipped weights are not here")
+    running = Stack(servers.folder / "embedded", servers, django_db_blocker.unblock, embedded=True)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test that used the stack shows the processes' logs."""
     report = yield
-    running = getattr(item, "funcargs", {}).get("stack")
-    if report.failed and isinstance(running, Stack):
-        report.sections.append(("logs of the stack", running.logs()))
+    for name, running in getattr(item, "funcargs", {}).items():
+        if report.failed and isinstance(running, Stack):
+            report.sections.append((f"logs of the {name}", running.logs()))
     return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +23,7 @@ from unfold.decorators import display
 
 from apps.speakers import selectors, services
 from apps.speakers.admin_forms import SHARE, EmotionForm, SpeakerForm, blend_form
+from apps.speakers.audition_admin import AuditionMixin, blend_audition, emotion_audition, speaker_audition
 from apps.speakers.models import Emotion, Speaker, VoiceBlend
 from apps.speakers.resources import BlendResource, EmotionResource, SpeakerResource
 from voiceplatform.admin_tools import HouseAdmin
@@ -29,7 +31,7 @@ from voiceplatform.admin_tools import HouseAdmin
 TIMES = (_("Times"), {"fields": ["created_at", "updated_at"], "classes": ["collapse"]})
 
 
-class ChoiceAdmin(SimpleHistoryAdmin, ImportExportModelAdmin, HouseAdmin):
+class ChoiceAdmin(AuditionMixin, SimpleHistoryAdmin, ImportExportModelAdmin, HouseAdmin):
     """What the three lists share. Order by dragging; changes through services; history with a way back."""
 
     ordering_field = "order"
@@ -76,6 +78,12 @@ class ChoiceAdmin(SimpleHistoryAdmin, ImportExportModelAdmin, HouseAdmin):
     @admin.action(description=_("Withdraw"), permissions=["change"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._publish(request, queryset, False)
+
+    def _by_ear(self, obj: Any, rows: list[Any], others: QuerySet[Any]) -> SafeString:
+        """Recordings to click on, and what the form says as the model speaks it."""
+        address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_audition")
+        context = {"rows": rows, "object": obj.pk or "", "others": others, "address": address}
+        return render_to_string("console/preview.html", context)
 
     def _publish(self, request: HttpRequest, queryset: QuerySet[Any], published: bool) -> None:
         changed = type(self).publish_rows(**{f"{self.row_name}s": queryset, "published": published})
@@ -125,7 +133,10 @@ class SpeakerAdmin(ChoiceAdmin):
     @admin.display(description=_("this voice in every emotion"))
     def preview(self, obj: Speaker) -> SafeString:
         rows = selectors.speaker_samples(speaker=obj) if obj.pk else []
-        return render_to_string("console/preview.html", {"rows": rows, "saved": bool(obj.pk)})
+        return self._by_ear(obj, rows, Emotion.objects.all())
+
+    def audition_of(self, data: Mapping[str, str]) -> dict[str, Any]:
+        return speaker_audition(data)
 
 
 @admin.register(Emotion)
@@ -163,13 +174,17 @@ class EmotionAdmin(ChoiceAdmin):
     @admin.display(description=_("this emotion in every voice"))
     def preview(self, obj: Emotion) -> SafeString:
         rows = selectors.emotion_samples(emotion=obj) if obj.pk else []
-        return render_to_string("console/preview.html", {"rows": rows, "saved": bool(obj.pk)})
+        return self._by_ear(obj, rows, Speaker.objects.all())
+
+    def audition_of(self, data: Mapping[str, str]) -> dict[str, Any]:
+        return emotion_audition(data)
 
 
 @admin.register(VoiceBlend)
 class VoiceBlendAdmin(ChoiceAdmin):
     resource_classes = [BlendResource]
     list_display = ["name", "shares", "offered"]
+    readonly_fields = ["preview", "created_at", "updated_at"]
     save_row = services.blend_save
     publish_rows = services.blends_publish
     row_name = "blend"
@@ -186,8 +201,16 @@ class VoiceBlendAdmin(ChoiceAdmin):
                 _("Shares"),
                 {"fields": pairs, "description": _("In proportion to each other: they need not add up to 100.")},
             ),
+            (_("By ear"), {"fields": ["preview"]}),
             TIMES,
         ]
+
+    @admin.display(description=_("this blend in any emotion"))
+    def preview(self, obj: VoiceBlend) -> SafeString:
+        return self._by_ear(obj, [], Emotion.objects.all())
+
+    def audition_of(self, data: Mapping[str, str]) -> dict[str, Any]:
+        return blend_audition(data)
 
     @admin.display(description=_("shares"))
     def shares(self, obj: VoiceBlend) -> str:

@@ -197,6 +197,11 @@ ADMIN_PAGES: dict[str, list[Row]] = {
         f"admin:speakers_{model}_process_import": [Row("post", OPERATING)]
         for model in ("speaker", "emotion", "voiceblend")
     },
+    # without dials or a voice to hear it with there is nothing to say: 400 for who may ask
+    **{
+        f"admin:speakers_{model}_audition": [Row("post", "in in in 400 400 400 400")]
+        for model in ("speaker", "emotion", "voiceblend")
+    },
     "admin:voice_voicesession_timeline": [Row("get", STAFF)],
     "admin:auth_user_password_change": [Row("get", "in in in no no no ok")],
     "admin:console_savedfilter_keep": [

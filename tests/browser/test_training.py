@@ -30,15 +30,23 @@ SETTINGS = {
 }
 
 
+@pytest.fixture(params=["services", "embedded"])
+def product(request: pytest.FixtureRequest) -> Stack:
+    """The product on Postgres and Redis, and on a fresh machine's defaults."""
+    name = "stack" if request.param == "services" else "embedded"
+    running: Stack = request.getfixturevalue(name)
+    return running
+
+
 @pytest.fixture
-def desk(chromium: Browser, stack: Stack) -> Iterator[TalkPage]:
+def desk(chromium: Browser, product: Stack) -> Iterator[TalkPage]:
     """The operator, logged in, on the training pages."""
     expect.set_options(timeout=PATIENCE_MS)
-    seen = TalkPage(chromium, f"{stack.url}training/")
+    seen = TalkPage(chromium, f"{product.url}training/")
     seen.context.set_default_timeout(PATIENCE_MS)
     seen.page.goto(seen.url)
     seen.page.fill("[name=username]", "operator")
-    seen.page.fill("[name=password]", stack.operator_password)
+    seen.page.fill("[name=password]", product.operator_password)
     seen.page.click("main form .button.primary")
     seen.page.wait_for_url(re.compile(r"/training/$"))
     yield seen
@@ -75,9 +83,9 @@ def spoken(path: Path, number: int) -> Path:
     return path
 
 
-def upload(page: Page, stack: Stack, folder: Path) -> None:
+def upload(page: Page, product: Stack, folder: Path) -> None:
     """A new dataset with 20 recordings, ingested."""
-    page.goto(f"{stack.url}training/datasets")
+    page.goto(f"{product.url}training/datasets")
     page.fill("[name=name]", "Twenty sentences")
     page.fill("[name=licence]", "CC0")
     page.locator(".card form .button.primary").click()
@@ -115,9 +123,9 @@ def hear(page: Page) -> None:
     wait_until(lambda: int(sample.locator("input").input_value()) > 0, PATIENCE_MS / 1000, "the sample to sound")
 
 
-def test_from_recordings_to_a_conversation(desk: TalkPage, stack: Stack, tmp_path: Path, chromium: Browser) -> None:
+def test_from_recordings_to_a_conversation(desk: TalkPage, product: Stack, tmp_path: Path, chromium: Browser) -> None:
     page = desk.page
-    upload(page, stack, tmp_path)
+    upload(page, product, tmp_path)
     start(page)
     job = page.url
     chip(page, "running")
@@ -134,14 +142,14 @@ def test_from_recordings_to_a_conversation(desk: TalkPage, stack: Stack, tmp_pat
     press(page, "export")
     chip(page, "succeeded")
 
-    page.goto(f"{stack.url}training/models")
+    page.goto(f"{product.url}training/models")
     staged = page.locator('.version[data-stage="staged"]', has_text="Tiny, in a browser")
     sha = staged.locator("code").inner_text()
     staged.locator('[data-action="promote"]').click()
     expect(page.locator(".message")).to_contain_text(sha)
     try:
         expect(page.locator('.version[data-stage="production"]', has_text=sha)).to_be_visible()
-        talk = TalkPage(chromium, f"{stack.url}?mode=reconstruct").open()
+        talk = TalkPage(chromium, f"{product.url}?mode=reconstruct").open()
         talk.page.keyboard.press("Space")
         talk.wait_until_live()
         talk.wait_for_level("spoken", 0.5)
@@ -156,9 +164,9 @@ def test_from_recordings_to_a_conversation(desk: TalkPage, stack: Stack, tmp_pat
             turn = Turn.objects.filter(session=session).first()
             return str(turn.model_versions) if turn is not None else ""
 
-        wait_until(lambda: sha in stack.query(spoken_through), 30, "a turn that went through the promoted weights")
+        wait_until(lambda: sha in product.query(spoken_through), 30, "a turn that went through the promoted weights")
     finally:
-        page.goto(f"{stack.url}training/models")
+        page.goto(f"{product.url}training/models")
         press(page, "roll-back")
     expect(page.locator('.version[data-stage="retired"]', has_text=sha)).to_be_visible()
     page.goto(job)

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from apps.speakers import samples
+from apps.speakers import audition_admin, samples
 from apps.speakers.admin_forms import normalised
 from apps.speakers.models import Emotion, Speaker, VoiceBlend
 from apps.voice.models import VoiceSession
@@ -164,6 +164,53 @@ def test_each_emotion_of_a_voice_can_be_heard_where_there_is_a_recording(
     assert 'data-src="/static/voice/samples/priya-happy.opus"' in page
     assert page.count("data-src=") == 1
     assert page.count("volume_off") == 1
+
+
+def test_what_the_form_says_can_be_heard_before_it_is_saved(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of the model; that it answers: `tests/browser/test_voices.py`."""
+    heard: list[dict[str, Any]] = []
+    monkeypatch.setattr(audition_admin, "audition", lambda **asked: heard.append(asked) or b"RIFF")
+    priya, happy = make_speaker("priya", rate=1.1), make_emotion("happy")
+    make_speaker("arjun", gender="male")
+    address = reverse("admin:speakers_speaker_audition")
+    answer = operator.post(address, {"object": priya.pk, "with": "happy", "pitch_semitones": "4.5", "slug": "x"})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "audio/wav")
+    assert "no-store" in answer["Cache-Control"]
+    voice = heard[-1]["speaker"]
+    assert (voice.slug, voice.pitch_semitones, voice.rate, heard[-1]["emotion"]) == ("priya", 4.5, 1.1, happy)
+    assert operator.post(address, {"with": "happy", "gender": "male"}).status_code == 200  # a new one
+    assert heard[-1]["speaker"].gender == "male"
+    emotion = {"object": happy.pk, "with": "arjun", "default_intensity": "0.5"}
+    assert operator.post(reverse("admin:speakers_emotion_audition"), emotion).status_code == 200
+    assert (heard[-1]["speaker"].slug, heard[-1]["emotion"].default_intensity) == ("arjun", 0.5)
+    blend = {"with": "happy", "share_priya": "60", "share_arjun": "20"}
+    assert operator.post(reverse("admin:speakers_voiceblend_audition"), blend).status_code == 200
+    assert heard[-1]["blend"].weights == {"priya": 0.75, "arjun": 0.25}
+    priya.refresh_from_db()
+    assert priya.pitch_semitones == 0
+
+
+@pytest.mark.parametrize(
+    ("page", "asked", "status"),
+    [
+        ("speaker", {}, 400),
+        ("speaker", {"with": "happy", "pitch_semitones": "99"}, 400),
+        ("speaker", {"with": "happy", "rate": "fast"}, 400),
+        ("speaker", {"with": "happy", "gender": "robot"}, 400),
+        ("emotion", {"with": "nobody"}, 400),
+        ("voiceblend", {"with": "happy", "share_priya": "60"}, 400),
+        ("speaker", {"with": "happy", "object": "x"}, 503),  # all is well but that no server answers
+    ],
+)
+def test_what_cannot_be_heard_is_explained(
+    operator: Client, settings: Any, tmp_path: Any, page: str, asked: dict[str, str], status: int
+) -> None:
+    settings.INFERENCE_URLS = [f"unix://{tmp_path}/nobody.sock"]
+    settings.REDIS_URL = None
+    make_speaker("priya"), make_emotion("happy")
+    answer = operator.post(reverse(f"admin:speakers_{page}_audition"), asked)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
 
 
 # --- import and export ---------------------------------------------------------------------------------------------

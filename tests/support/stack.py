@@ -41,27 +41,39 @@ def make_tiny_weights(folder: Path) -> Path:
 
 
 class Stack:
-    """A running launcher and its children. ``url`` ends in a slash; ``ws_url`` is the native live socket."""
+    """A running launcher and its children. ``url`` ends in a slash; ``ws_url`` is the native live socket.
 
-    def __init__(self, folder: Path, servers: Plan, unblock: Callable[[], AbstractContextManager[Any]]) -> None:
+    ``embedded``: on SQLite and a broker in files, as ``make run`` starts it where there is nothing else, with the
+    models that are shipped. Else on Postgres and Redis, where conversations are held with tiny random models.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        servers: Plan,
+        unblock: Callable[[], AbstractContextManager[Any]],
+        *,
+        embedded: bool = False,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.ws_url = f"ws://127.0.0.1:{self.port}/ws/voice/"
         self.origin = self.url.rstrip("/")
         self._unblock = unblock
-        self._database = servers.database_for("stack")
+        self._database = "" if embedded else servers.database_for("stack")
+        own = ("INFERENCE_URLS", "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "VOICE_TINY_TALK")
         self.environment = {
-            **{key: value for key, value in os.environ.items() if key not in ("INFERENCE_URLS", "SECRET_KEY")},
+            **{key: value for key, value in os.environ.items() if key not in own},
             "DJANGO_SETTINGS_MODULE": "voiceplatform.settings.dev",
-            "DATABASE_URL": self._database,
-            "REDIS_URL": servers.redis.url,
             "VOICE_VAR_DIR": str(folder),
             "VOICE_PAGE_DEBUG": "1",
-            "VOICE_TINY_TALK": "1",  # conversations with random models, whatever weights there are
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
+        if not embedded:
+            # conversations with random models, whatever weights there are
+            self.environment |= {"DATABASE_URL": self._database, "REDIS_URL": servers.redis.url, "VOICE_TINY_TALK": "1"}
         self._output = folder / "launch.out"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -164,8 +176,12 @@ class Stack:
 
         result: list[T] = []
         failure: list[BaseException] = []
-        settings = {**connections.settings["default"], **read_env({"DATABASE_URL": self._database}).database}
-        settings["OPTIONS"] = {k: v for k, v in connections.settings["default"]["OPTIONS"].items() if k != "pool"}
+        ours = connections.settings["default"]
+        found = read_env({"DATABASE_URL": self._database, "VOICE_VAR_DIR": str(self.folder)}).database
+        settings = {**ours, **found}
+        alike = ours["ENGINE"] == found["ENGINE"]
+        options = ours["OPTIONS"] if alike else {"timeout": 30, "transaction_mode": "IMMEDIATE"}
+        settings["OPTIONS"] = {k: v for k, v in options.items() if k != "pool"}
 
         def work() -> None:
             from django.db.utils import load_backend

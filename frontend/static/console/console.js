@@ -39,6 +39,8 @@
       const next = item?.querySelector(".material-symbols-outlined");
       if (next) next.textContent = "stop";
     };
+    const audition = /** @type {HTMLElement | null} */ (box.querySelector("[data-audition]"));
+    if (audition) wireAudition(audition, audio, show);
     audio.addEventListener("ended", () => show(null));
     audio.addEventListener("error", () => show(null));
     box.addEventListener("click", (event) => {
@@ -51,6 +53,47 @@
       setRate();
       show(item);
       audio.play().catch(() => show(null));
+    });
+  }
+
+  /** What the form says, spoken by the model: a question is asked and the answer played.
+   * @param {HTMLElement} place @param {HTMLAudioElement} audio @param {(item: HTMLElement | null) => void} show */
+  function wireAudition(place, audio, show) {
+    const button = /** @type {HTMLButtonElement} */ (place.querySelector("[data-hear]"));
+    const told = /** @type {HTMLElement} */ (place.querySelector("[data-told]"));
+    const other = /** @type {HTMLSelectElement} */ (place.querySelector("[data-with]"));
+    const usual = told.textContent;
+    button.addEventListener("click", async () => {
+      const form = place.closest("form");
+      const data = form ? new FormData(form) : new FormData();
+      for (const [name, value] of [...data]) if (typeof value !== "string") data.delete(name);
+      data.set("object", place.dataset.object ?? "");
+      data.set("with", other.value);
+      audio.pause();
+      show(null);
+      button.disabled = true;
+      told.textContent = told.dataset.asking ?? "";
+      try {
+        const answer = await fetch(place.dataset.audition ?? "", { method: "POST", body: data });
+        if (!answer.ok) {
+          const problem = answer.headers.get("Content-Type") === "application/json" ? await answer.json() : {};
+          told.textContent = [problem.detail, problem.hint].filter(Boolean).join("; ") || (told.dataset.failed ?? "");
+          return;
+        }
+        if (audio.src.startsWith("blob:")) URL.revokeObjectURL(audio.src);
+        audio.src = URL.createObjectURL(await answer.blob());
+        audio.defaultPlaybackRate = 1;
+        audio.playbackRate = 1;
+        told.textContent = usual;
+        place.dataset.heard = String(Number(place.dataset.heard ?? 0) + 1);
+        show(button);
+        await audio.play();
+      } catch {
+        show(null);
+        told.textContent = told.dataset.failed ?? "";
+      } finally {
+        button.disabled = false;
+      }
     });
   }
 
