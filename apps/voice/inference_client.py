@@ -32,6 +32,7 @@ from ml.serve.wire import (
     KeyEvent,
     LabDone,
     LabPiece,
+    Listen,
     Loaded,
     LoadFailed,
     Mode,
@@ -179,6 +180,10 @@ class InferenceLink:
     async def key(self, event: KeyEvent) -> None:
         """Push-to-talk. Raises :class:`InferenceLost`."""
         await self._send(Key(event))
+
+    async def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
+        """What counts as speech; see :class:`ml.serve.talk_messages.Listen`. Raises :class:`InferenceLost`."""
+        await self._send(Listen(threshold, preroll_ms))
 
     async def forget(self) -> None:
         """The model forgets the conversation. Raises :class:`InferenceLost`."""

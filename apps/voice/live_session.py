@@ -160,6 +160,11 @@ class LiveSession:
         if isinstance(self._flow, TalkPipeline):
             self._flow.truncate(turn, heard_ms)
 
+    def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
+        """What counts as speech in this connection (a protocol whose clients choose that); None: the server's own."""
+        if isinstance(self._flow, TalkPipeline):
+            self._flow.listen(threshold, preroll_ms)
+
     def _interrupt(self) -> None:
         if self._flow is not None:
             self._out.put(GenerationChanged(generation=self._flow.interrupt(), reason="interrupt"))

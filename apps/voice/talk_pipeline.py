@@ -61,6 +61,10 @@ class TalkPipeline(Flow):
         """How turns are taken from now on."""
         self._wish(lambda: self.link.set(turn_taking=mode, endpoint_min_ms=low_ms, endpoint_max_ms=high_ms))
 
+    def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
+        """What counts as speech from now on, and how much from before it is heard; None: the server's own."""
+        self._wish(lambda: self.link.listen(threshold, preroll_ms))
+
     # -- from the inference server -------------------------------------------------------------------------
 
     async def pump_in(self) -> None:

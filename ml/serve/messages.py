@@ -18,6 +18,7 @@ from ml.serve.talk_messages import (
     Forget,
     History,
     Key,
+    Listen,
     Load,
     Loaded,
     LoadFailed,
@@ -236,7 +237,7 @@ class AudioDown:
 
 
 ClientMessage: TypeAlias = (
-    Open | Set | Ping | StatsRequest | Close | AudioUp | Key | Forget | History | Load | Lab | Caption | LabUp
+    Open | Set | Ping | StatsRequest | Close | AudioUp | Key | Listen | Forget | History | Load | Lab | Caption | LabUp
 )
 ServerMessage: TypeAlias = (
     Opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ml.serve.talk_messages import Forget, History, Key, TurnTaking, Voice
+from ml.serve.talk_messages import Forget, History, Key, Listen, TurnTaking, Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +37,4 @@ class ChangeTurnTaking:
     endpoint_max_ms: int | None
 
 
-Order: TypeAlias = StopAnswer | Heard | ChangeVoice | ChangeTurnTaking | Key | Forget | History
+Order: TypeAlias = StopAnswer | Heard | ChangeVoice | ChangeTurnTaking | Key | Listen | Forget | History

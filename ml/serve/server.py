@@ -276,7 +276,7 @@ class InferenceServer:
                 session = _session_of(connection, "set")
                 connection.unfinished -= self.engine.configure(session, message)
                 self._end_if_finished(connection)
-            case wire.Key() | wire.Forget() | wire.History():
+            case wire.Key() | wire.Listen() | wire.Forget() | wire.History():
                 session = _session_of(connection, getattr(message, "type", "history"))
                 if not session.talk:
                     raise wire.WireError("bad_message", "only a session of mode talk can be told that")

@@ -6,7 +6,19 @@ from collections.abc import Callable
 from typing import Any, cast, get_args
 
 from ml.serve.fields import JsonObject
-from ml.serve.talk_messages import Answer, Endpoint, Forget, Key, KeyEvent, Load, Loaded, LoadFailed, TurnTaking, Voice
+from ml.serve.talk_messages import (
+    Answer,
+    Endpoint,
+    Forget,
+    Key,
+    KeyEvent,
+    Listen,
+    Load,
+    Loaded,
+    LoadFailed,
+    TurnTaking,
+    Voice,
+)
 
 _U32_MAX = 2**32 - 1
 _MAX_VOICES = 64
@@ -49,6 +61,13 @@ def _key(obj: JsonObject) -> Key:
     return Key(cast(KeyEvent, obj.choice("event", get_args(KeyEvent))))
 
 
+def _listen(obj: JsonObject) -> Listen:
+    return Listen(
+        threshold=obj.bounded("threshold", 0.0, 1.0) if obj.has("threshold") else None,
+        preroll_ms=obj.optional_integer("preroll_ms", 0, 60_000),
+    )
+
+
 def _load(obj: JsonObject) -> Load:
     kind = obj.choice("kind", ("codec", "s2s"))
     return Load(
@@ -86,8 +105,9 @@ def _load_failed(obj: JsonObject) -> LoadFailed:
     return LoadFailed(code=obj.text("code", 64), message=obj.text("message", 4096))
 
 
-TALK_CLIENT: dict[str, Callable[[JsonObject], Key | Forget | Load]] = {
+TALK_CLIENT: dict[str, Callable[[JsonObject], Key | Listen | Forget | Load]] = {
     "key": _key,
+    "listen": _listen,
     "forget": lambda _: Forget(),
     "load": _load,
 }

@@ -39,6 +39,18 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """What counts as speech from now on: its probability (``threshold``), and how much from before it is heard.
+
+    None is the server's own; what a change of turn-taking does not touch.
+    """
+
+    type: ClassVar[str] = "listen"
+    threshold: float | None = None
+    preroll_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """The model forgets this conversation."""
 

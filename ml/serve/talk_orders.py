@@ -9,7 +9,7 @@ from ml.serve.messages import Open
 from ml.serve.orders import ChangeTurnTaking, ChangeVoice, Heard, Order, StopAnswer
 from ml.serve.slots import Session
 from ml.serve.talk import TalkStage
-from ml.serve.talk_messages import Forget, History, Key, TurnTaking, Voice
+from ml.serve.talk_messages import Forget, History, Key, Listen, TurnTaking, Voice
 from ml.turn_taking import TurnTakingConfig
 
 _SHORTEST_MS, _LONGEST_MS = 100, 5_000
@@ -35,11 +35,18 @@ def carry_out(talk: TalkStage, conversation: Conversation, order: Order) -> None
             if now and conversation.answer is not None:
                 conversation.talker.restyle(conversation.row, voice)
         case ChangeTurnTaking(mode, low, high):
+            before = director.config
             director.config = _config(
-                mode or director.config.mode,
-                low if low is not None or mode is not None else director.config.endpoint_min_ms,
-                high if high is not None or mode is not None else director.config.endpoint_max_ms,
+                mode or before.mode,
+                low if low is not None or mode is not None else before.endpoint_min_ms,
+                high if high is not None or mode is not None else before.endpoint_max_ms,
+            ).replace(
+                start_threshold=before.start_threshold,
+                stop_threshold=before.stop_threshold,
+                preroll_ms=before.preroll_ms,
             )
+        case Listen(threshold, preroll_ms):
+            director.config = director.config.hearing(threshold, preroll_ms)
         case Key(event):
             talk.act([(conversation, now_ns, getattr(director, event)(conversation.now_ms))])
         case Forget():

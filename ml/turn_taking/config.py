@@ -83,6 +83,16 @@ class TurnTakingConfig:
             low, high = min(low, endpoint_max_ms), endpoint_max_ms
         return cls(mode=mode, speculate_ms=min(120, low), endpoint_min_ms=low, endpoint_max_ms=high)
 
+    def hearing(self, threshold: float | None, preroll_ms: int | None) -> Self:
+        """A copy for which speech begins at that probability, and ends as far below it as by default."""
+        own = TurnTakingConfig()
+        start = min(0.99, max(0.01, own.start_threshold if threshold is None else threshold))
+        return self.replace(
+            start_threshold=start,
+            stop_threshold=max(start * 0.5, start - (own.start_threshold - own.stop_threshold)),
+            preroll_ms=own.preroll_ms if preroll_ms is None else preroll_ms,
+        )
+
     def replace(self, **changes: Any) -> Self:
         """A copy with ``changes``. Raises ValueError for ones that do not fit together."""
         return dataclasses.replace(self, **changes)

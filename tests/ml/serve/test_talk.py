@@ -165,6 +165,21 @@ async def test_the_client_stops_the_answer(start_server: StartServer, question: 
     await talk.aclose()
 
 
+@pytest.mark.parametrize(("preroll_ms", "expected"), [(0, 0), (1_000, 25)])
+async def test_a_client_chooses_how_much_from_before_the_speech_is_heard(
+    start_server: StartServer, question: Sound, preroll_ms: int, expected: int
+) -> None:
+    talk = await talking(start_server)
+    await talk.client.send(wire.Listen(0.5, preroll_ms), wire.Set(endpoint_min_ms=300, endpoint_max_ms=300))
+    await talk.say(silence(1_500))
+    await talk.say(question)
+    await talk.until_while_silent(lambda: bool(talk.of(wire.TurnCodes)))
+    (endpoint,) = talk.of(wire.Endpoint)
+    heard = talk.of(wire.TurnCodes)[0].codes.shape[1] - (endpoint.decided_ms - endpoint.start_ms) / 40
+    assert heard == pytest.approx(expected, abs=2.5), "at 25 frames a second"
+    await talk.aclose()
+
+
 async def test_history_is_taken_and_forgotten_and_push_to_talk(start_server: StartServer, question: Sound) -> None:
     talk = await talking(start_server)
     codes = np.random.default_rng(0).integers(0, 1024, (8, 40)).astype(np.uint16)

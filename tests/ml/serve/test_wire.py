@@ -66,6 +66,7 @@ CLIENT = st.one_of(
         **TALK,
     ),
     st.builds(wire.Key, st.sampled_from(["press", "release"])),
+    st.builds(wire.Listen, st.none() | st.floats(0, 1), st.none() | st.integers(0, 60_000)),
     st.just(wire.Forget()),
     st.builds(wire.History, codes(), codes()),
     st.builds(wire.Load, st.sampled_from(["codec", "s2s"]), *[st.text(max_size=64)] * 3),

@@ -145,6 +145,15 @@ def test_bounds_of_ones_own_always_fit_together(low: int | None, high: int | Non
     assert (config.endpoint_min_ms, config.endpoint_max_ms) == expected
 
 
+def test_what_counts_as_speech_may_be_chosen_and_survives_a_change_of_the_wait() -> None:
+    default = TurnTakingConfig()
+    assert default.hearing(None, None) == default
+    strict = default.hearing(0.8, 0)
+    assert (strict.start_threshold, round(strict.stop_threshold, 2), strict.preroll_ms) == (0.8, 0.65, 0)
+    for threshold in (0.0, 0.1, 1.0):
+        default.hearing(threshold, 900)  # always thresholds that fit together
+
+
 # -- over the answer ---------------------------------------------------------------------------------------
 
 
