@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from ml.codec.streaming import StreamState
@@ -264,44 +266,81 @@ def _move(row: Row, stride: int) -> None:
 @torch.inference_mode()
 def remember(model: S2SModel, state: S2SState, rows: Sequence[int], heard: Sequence[int] | None) -> None:
     """See `S2SModel.remember`."""
-    rows = list(rows)
-    asked = [row for row in rows if not state.rows[row].answering]
-    if asked:
-        vectors, there, _ = _questions(model, state, asked)
-        state.summary[state.index(asked)] = model.reader(vectors, there)
-    frames = [state.rows[row].at for row in rows]
-    if heard is not None:
-        frames = [max(0, min(pair)) for pair in zip(frames, heard, strict=True)]
-    answers = model.summarize(state.said[rows][:, :, : max(1, *frames)], torch.tensor(frames, device=state.device))
-    for i, row in enumerate(rows):
-        there_sides = (state.rows[row].frames > 0, frames[i] > 0)
-        if any(there_sides):
-            state.push_memory(row, torch.stack([state.summary[row], answers[i]]), there_sides, state.rows[row].plan)
-    state.clear(rows)
+    for row, frames in zip(rows, [None] * len(rows) if heard is None else heard, strict=True):
+        ended = put_by(model, state, row, frames)
+        if ended is not None:
+            state.push_memory(row, *sum_up(model, ended))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A turn that is over and has still to be summed up."""
+
+    question: Tensor
+    """Summary `[S, C]` of the question."""
+    asked: bool
+    answer: Tensor
+    """Codes int64 `[levels, frames]` of what was heard of the answer."""
+    plan: int
+
+
+Remembered = tuple[Tensor, tuple[bool, bool], int]
+"""What `S2SState.push_memory` takes: summaries `[2, S, C]` of question and answer, which there are, and the plan."""
+
+
+@torch.inference_mode()
+def put_by(model: S2SModel, state: S2SState, row: int, heard: int | None) -> Ended | None:
+    """Make `row` ready for its next turn at once; what is to be remembered of this one is left to `sum_up`."""
+    counters = state.rows[row]
+    if not counters.answering:
+        vectors, there, _ = _questions(model, state, [row])
+        state.summary[state.index([row])] = model.reader(vectors, there)
+    frames = counters.at if heard is None else max(0, min(counters.at, heard))
+    asked = counters.frames > 0
+    ended = Ended(state.summary[row].clone(), asked, state.said[row, :, :frames].clone(), counters.plan)
+    state.clear([row])
+    return ended if asked or frames else None
+
+
+@torch.inference_mode()
+def sum_up(model: S2SModel, ended: Ended) -> Remembered:
+    """What is remembered of a turn. Touches no state: any thread may do it."""
+    frames = ended.answer.shape[1]
+    codes = functional.pad(ended.answer, (0, max(0, 1 - frames)))
+    answer = model.summarize(codes[None], torch.tensor([frames], device=codes.device))[0]
+    return torch.stack([ended.question, answer]), (ended.asked, frames > 0), ended.plan
 
 
 @torch.inference_mode()
 def recall(model: S2SModel, state: S2SState, row: int, turns: Sequence[Turn]) -> None:
     """See `S2SModel.recall`."""
     state.forget(row)
+    for remembered in recollect(model, turns):
+        state.push_memory(row, *remembered)
+
+
+@torch.inference_mode()
+def recollect(model: S2SModel, turns: Sequence[Turn]) -> list[Remembered]:
+    """What is remembered of turns that are known by their codes, oldest first. Touches no state, as `sum_up`."""
     kept = turns[-model.config.memory_turns :]
     clips = [side for turn in kept for side in turn]
-    if not clips:
-        return
     for clip in clips:
         _check(model, clip[None], 1)
-    lengths = torch.tensor([clip.shape[1] for clip in clips], device=state.device)
-    padded = pad_sequence([clip.T.to(state.device) for clip in clips], batch_first=True).transpose(1, 2)
-    if padded.shape[2] == 0:
-        return
+    device = model.books.table.device
+    lengths = torch.tensor([clip.shape[1] for clip in clips], device=device)
+    if not clips or not int(lengths.max()):
+        return []
+    padded = pad_sequence([clip.T.to(device) for clip in clips], batch_first=True).transpose(1, 2)
     vectors, phones = model.encoder(model.books, padded, lengths)
     summaries = model.summarize_vectors(vectors, lengths)
     classes = phones.argmax(dim=-1).tolist()
+    found: list[Remembered] = []
     for i, (question, answer) in enumerate(kept):
         there = (question.shape[1] > 0, answer.shape[1] > 0)
         if any(there):
             plan = nearest_plan(model, classes[2 * i + 1][: 2 * answer.shape[1]])
-            state.push_memory(row, summaries[2 * i : 2 * i + 2], there, plan)
+            found.append((summaries[2 * i : 2 * i + 2], there, plan))
+    return found
 
 
 def nearest_plan(model: S2SModel, path: Sequence[int]) -> int:

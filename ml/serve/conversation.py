@@ -60,7 +60,13 @@ class Spoken:
     """When the first audio left (again, after an interruption that was none); 0 before."""
     latency: dict[str, float] = field(default_factory=dict)
     decided_ns: int = 0
+    stepped_ns: int = 0
+    """When its last frame was made."""
     told_end: bool = False
+
+    def ahead_ms(self, now_ns: int) -> float:
+        """Audio that has left ahead of its time."""
+        return self.sent_ms - (now_ns - self.playing_ns) / 1e6
 
     def position_ms(self, frame: int) -> float:
         """Where within the answer ``frame`` begins."""
@@ -81,6 +87,8 @@ class Conversation:
         self.turns = 0
         self.answer: Spoken | None = None
         self.speculating = False
+        self.wished_ns: int | None = None
+        """Since when an answer is to be begun, unheard, once the device has the time."""
         self.listening = False
         """A question is open: codes go to the model."""
         self.question: list[Codes] = []

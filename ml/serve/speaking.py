@@ -44,21 +44,11 @@ class Mouth:
         self.answers = 0
         """Answers begun to be heard."""
 
-    def due_ns(self, answer: Spoken, now_ns: int) -> int:
-        """When the next frame of ``answer`` is to be made."""
-        if answer.finished:
-            return NEVER
-        if not answer.confirmed:
-            return now_ns if len(answer.frames) < self._config.hold_frames else NEVER
-        if not answer.playing_ns:
-            return now_ns
-        return answer.playing_ns + round((answer.sent_ms - self._config.lead_ms) * 1e6)
-
     def send(self, c: Conversation, answer: Spoken) -> None:
         """What has been made and may leave."""
         now_ns = self._clock()
         while answer.sent < len(answer.frames):
-            if answer.playing_ns and answer.sent_ms - (now_ns - answer.playing_ns) / 1e6 >= self._config.lead_ms:
+            if answer.playing_ns and answer.ahead_ms(now_ns) >= self._config.lead_ms:
                 break
             self._send_frame(c, answer, now_ns)
         if answer.finished and answer.sent == len(answer.frames) and not answer.told_end:

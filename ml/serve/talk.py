@@ -11,17 +11,16 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.serve.conversation import CODE_MS, Conversation, MadeFrame, Spoken
+from ml.serve.answering import AnswerMaker, by_talker
+from ml.serve.conversation import Conversation, Spoken
 from ml.serve.messages import Speech
 from ml.serve.slots import Frame, Session
-from ml.serve.speaking import NEVER, Mouth, Say, TalkConfig
+from ml.serve.speaking import Mouth, Say, TalkConfig
 from ml.serve.talk_messages import Answer, Endpoint, TurnCodes
-from ml.serve.talker import Talker
 from ml.turn_taking import (
     Action,
     BackchannelHeard,
@@ -42,7 +41,6 @@ from ml.vad import VadBank
 log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
-T = TypeVar("T")
 
 
 class TalkStage:
@@ -57,6 +55,7 @@ class TalkStage:
         self._clock = clock
         self._rows: dict[int, Conversation] = {}
         self.mouth = Mouth(config, say, clock)
+        self._maker = AnswerMaker(config, self.mouth, clock)
 
     def now_ns(self) -> int:
         """The stage's clock."""
@@ -100,7 +99,7 @@ class TalkStage:
             whole = conversation.hear(samples, frame.audio.timestamp_ms, conversation.talker.hop)
             if whole is not None:
                 complete.append((conversation, whole))
-        for talker, group in _by_talker(complete, lambda item: item[0]):
+        for talker, group in by_talker(complete, lambda item: item[0]):
             codes = talker.encode([c.row for c, _ in group], np.stack([whole for _, whole in group]))
             for (conversation, _), row_codes in zip(group, codes, strict=True):
                 conversation.coded(row_codes)
@@ -140,16 +139,11 @@ class TalkStage:
 
     def act(self, acting: Iterable[tuple[Conversation, int, list[Action]]]) -> None:
         """Carry out decisions; ``int`` is when the frame that led to them arrived, ns."""
-        begins: list[Conversation] = []
         for conversation, arrived_ns, actions in acting:
             for action in actions:
-                if self._carry_out(conversation, arrived_ns, action):
-                    begins.append(conversation)
-        for talker, group in _by_talker(begins, lambda c: c):
-            self._begin_answers(talker, group)
+                self._carry_out(conversation, arrived_ns, action)
 
-    def _carry_out(self, c: Conversation, arrived_ns: int, action: Action) -> bool:
-        """Whether the row is to begin an answer."""
+    def _carry_out(self, c: Conversation, arrived_ns: int, action: Action) -> None:
         match action:
             case SpeechStarted(at_ms):
                 self._say(c.session, Speech("started", max(0, at_ms)))
@@ -160,15 +154,16 @@ class TalkStage:
             case Speculate():
                 # While an interruption may still be none, the model keeps the answer that would go on.
                 c.speculating = c.paused is None
-                return c.speculating
+                c.wished_ns = self._clock() if c.speculating else None
             case Withdraw() if c.speculating:
-                c.speculating = False
-                c.answer = None
-                c.talker.rewind([c.row])
+                c.speculating, c.wished_ns = False, None
+                if c.answer is not None:
+                    c.answer = None
+                    c.talker.rewind([c.row])
             case Commit():
                 self._give_up_paused(c)
             case EndpointDecided():
-                return self._end_question(c, arrived_ns, action)
+                self._end_question(c, arrived_ns, action)
             case Dismiss():
                 self._dismiss(c)
             case Interrupt():
@@ -177,11 +172,10 @@ class TalkStage:
                 self._resume(c)
             case BackchannelHeard():
                 log.debug("row %d: a backchannel of %d ms", c.row, action.duration_ms)
-        return False
 
-    def _end_question(self, c: Conversation, arrived_ns: int, action: EndpointDecided) -> bool:
-        needs_begin = not c.speculating
-        c.speculating = False
+    def _end_question(self, c: Conversation, arrived_ns: int, action: EndpointDecided) -> None:
+        needs_begin = c.answer is None
+        c.speculating, c.wished_ns = False, None
         if needs_begin:
             self._give_up_paused(c)
             self._listen()
@@ -199,7 +193,7 @@ class TalkStage:
         )
         self._say(c.session, TurnCodes(c.turns, c.question_codes()))
         if needs_begin:
-            self._begin_answers(c.talker, [c])
+            self._maker.begin(c.talker, [c])
         answer = c.answer
         assert answer is not None
         answer.confirmed = True
@@ -212,10 +206,9 @@ class TalkStage:
         }
         c.turns += 1
         self.mouth.send(c, answer)
-        return False
 
     def _dismiss(self, c: Conversation) -> None:
-        c.speculating = False
+        c.speculating, c.wished_ns = False, None
         c.answer = None
         c.close_question()
         self._give_up_paused(c)
@@ -258,7 +251,7 @@ class TalkStage:
             c.talker.reset([c.row])
 
     def _resume(self, c: Conversation) -> None:
-        c.speculating = False
+        c.speculating, c.wished_ns = False, None
         c.close_question()
         answer, c.paused = c.paused, None
         if answer is None:
@@ -282,51 +275,16 @@ class TalkStage:
 
     # -- answering -----------------------------------------------------------------------------------------
 
-    def _begin_answers(self, talker: Talker, group: list[Conversation]) -> None:
-        started = self._clock()
-        talker.begin([c.row for c in group], [c.voice for c in group], [c.seed + c.turns for c in group])
-        took_us = (self._clock() - started) // 1000
-        for conversation in group:
-            conversation.answer = Spoken(conversation.turns, started, took_us)
-        self._step(talker, group)
-
     def produce(self) -> None:
-        """One frame for each row whose answer has room."""
-        now_ns = self._clock()
-        due = [c for c in self._rows.values() if c.answer is not None and self.mouth.due_ns(c.answer, now_ns) <= now_ns]
-        for talker, group in _by_talker(due, lambda c: c):
-            self._step(talker, group)
+        """What is to be made of answers now."""
+        self._maker.produce(self.conversations)
 
     def next_due_ns(self, now_ns: int) -> int | None:
         """When `produce` has something to do; None while no answer is being made."""
-        times = [self.mouth.due_ns(c.answer, now_ns) for c in self._rows.values() if c.answer and not c.answer.finished]
-        return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
-
-    def _step(self, talker: Talker, group: list[Conversation]) -> None:
-        made = talker.step([c.row for c in group])
-        for i, conversation in enumerate(group):
-            answer = conversation.answer
-            assert answer is not None
-            if made.ended[i]:
-                answer.finished = True
-            else:
-                pcm = made.pcm[i] if answer.frames else made.pcm[i][talker.delay_samples :]
-                answer.frames.append(MadeFrame(made.codes[i], pcm, made.step_us, made.decode_us))
-                if len(answer.frames) * CODE_MS >= self._config.max_answer_ms:
-                    answer.finished, answer.reason = True, "limit"
-            if answer.confirmed:
-                self.mouth.send(conversation, answer)
+        return self._maker.next_due_ns(self.conversations, now_ns)
 
     def _answer_over(self, c: Conversation) -> list[Action]:
         if c.answer is not None:
             self._remember(c, c.answer)
         c.answer = None
         return c.director.answer_ended(c.now_ms)
-
-
-def _by_talker(items: Iterable[T], row_of: Callable[[T], Conversation]) -> list[tuple[Talker, list[T]]]:
-    groups: dict[int, tuple[Talker, list[T]]] = {}
-    for item in items:
-        talker = row_of(item).talker
-        groups.setdefault(id(talker), (talker, []))[1].append(item)
-    return list(groups.values())
