@@ -17,13 +17,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from apps.training import services
 from apps.training.models import Dataset, DeviceLease, Job, ModelVersion, WorkerHeartbeat
 from apps.voice.errors import ServiceError
-from voiceplatform.admin_tools import ReadOnlyAdmin, pretty_json
+from voiceplatform.admin_tools import MomentsFilter, ReadOnlyAdmin, pretty_json
 
 
 class _TrainingAdmin(ReadOnlyAdmin):
@@ -120,7 +120,7 @@ class JobAdmin(_TrainingAdmin):
     list_filter = [
         ("status", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", MomentsFilter),
     ]
     search_fields = ["name", "message"]
     list_select_related = ["created_by"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import override
 
 from apps.speakers.models import Emotion, Speaker
@@ -86,6 +88,24 @@ def test_sessions_are_found_by_error_latency_user_and_id(operator: Client, media
     assert shown(operator, SESSIONS, user="nobody") == shown(operator, SESSIONS, user="sita", fault="any") == 0
     assert shown(operator, SESSIONS, q="sit") == shown(operator, SESSIONS, q=str(fine.pk)[:8]) == 1
     assert shown(operator, SESSIONS, status__exact="suspended") == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"created_at_from_0": "2026-03-05"}, 2),  # a day alone is that whole day
+        ({"created_at_to_0": "2026-03-05"}, 2),
+        ({"created_at_from_0": "2026-03-05", "created_at_to_0": "2026-03-05"}, 1),
+        ({"created_at_from_0": "2026-03-05", "created_at_from_1": "13:00:00"}, 1),
+        ({"created_at_from_0": "2026-03-07"}, 0),
+    ],
+)
+def test_sessions_are_found_by_day(operator: Client, query: dict[str, str], found: int) -> None:
+    for day in (4, 5, 6):
+        session = open_session().session
+        noon = timezone.make_aware(datetime(2026, 3, day, 12))
+        VoiceSession.objects.filter(pk=session.pk).update(created_at=noon)
+    assert shown(operator, SESSIONS, **query) == found
 
 
 def test_turns_are_found_by_mark_latency_interruption_and_session(operator: Client, media: Path) -> None:

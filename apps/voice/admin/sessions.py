@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
 
 from apps.voice import selectors, services
@@ -23,7 +23,7 @@ from apps.voice.admin.forms import SessionForm
 from apps.voice.admin.search import session_condition
 from apps.voice.admin.shared import few, moment, voice_of
 from apps.voice.models import VoiceSession
-from voiceplatform.admin_tools import HouseAdmin
+from voiceplatform.admin_tools import HouseAdmin, MomentsFilter
 
 Status = VoiceSession.Status
 
@@ -40,7 +40,7 @@ class VoiceSessionAdmin(HouseAdmin):
         ("mode", ChoicesDropdownFilter),
         SessionLatencyFilter,
         FaultFilter,
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", MomentsFilter),
     ]
     search_fields = ["pk"]
     search_help_text = _("user, session id, client or error")

@@ -15,7 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from apps.training.models import Dataset
@@ -28,7 +28,7 @@ from apps.voice.admin.search import turn_condition
 from apps.voice.admin.shared import few, moment, voice_of
 from apps.voice.admin.widgets import DASH, codes_picture, latency_bar, latency_breakdown, player
 from apps.voice.models import Turn
-from voiceplatform.admin_tools import HouseAdmin, pretty_json
+from voiceplatform.admin_tools import HouseAdmin, MomentsFilter, pretty_json
 
 
 @admin.register(Turn)
@@ -43,7 +43,7 @@ class TurnAdmin(HouseAdmin):
         ("emotion", RelatedDropdownFilter),
         TurnLatencyFilter,
         InterruptedFilter,
-        ("started_at", RangeDateTimeFilter),
+        ("started_at", MomentsFilter),
     ]
     search_fields = ["pk"]
     search_help_text = _("turn id, session id or user")
