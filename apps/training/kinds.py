@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from apps.training.models import Dataset, Job, ModelVersion
-from apps.training.paths import cache_dir, dataset_folder, models_dir, run_folder
+from apps.training.paths import cache_dir, corpus_folder, dataset_folder, models_dir, run_folder
 from apps.voice.errors import ServiceError
 
 Kind = Job.Kind
@@ -129,6 +129,8 @@ def _pairs(job: Job, run: Path) -> Built:
         "--size",
         str(job.config.get("size", "tiny")),
     ]
+    if (own := corpus_folder(dataset.pk)).is_dir():
+        arguments += ["--more", str(own)]
     return [*arguments, "--progress-jsonl", str(progress)], progress, 0
 
 

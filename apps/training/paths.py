@@ -18,6 +18,11 @@ def dataset_folder(dataset_id: UUID) -> Path:
     return training_dir() / "datasets" / str(dataset_id)
 
 
+def corpus_folder(dataset_id: UUID) -> Path:
+    """Topics and chains of somebody's own that the pairs of a dataset are made from, beside the corpus."""
+    return dataset_folder(dataset_id) / "corpus"
+
+
 def run_folder(job_id: UUID) -> Path:
     """Everything a job writes: log, metrics, checkpoints, samples, results."""
     return training_dir() / "jobs" / str(job_id)

@@ -82,6 +82,17 @@ def check_config(kind: str, values: dict[str, Any]) -> dict[str, Any]:
     raise ServiceError("bad_config", words.removeprefix("error: "), _("change this setting"))
 
 
+def check_corpus(folder: Path) -> None:
+    """Whether topics and chains of somebody's own in `folder` can be spoken together with the corpus.
+
+    Raises:
+        ServiceError: bad_corpus with every problem, each with its file, place and remedy.
+    """
+    done = _ml(["data", "corpus", "check", "--more", str(folder)])
+    if done.returncode:
+        raise ServiceError("bad_corpus", done.stderr.strip().removeprefix("error: ")[:4_000], _("correct these files"))
+
+
 def value_at(config: dict[str, Any], name: str) -> Any:
     """The value of a dotted name; None when a group on the way is absent."""
     found: Any = config

@@ -33,6 +33,7 @@ def pairs(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal pairs.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that render.")] = 1,
     corpus: Annotated[Path | None, typer.Option(help="Folder of corpus files; the shipped one by default.")] = None,
+    more: Annotated[Path | None, typer.Option(help="Folder of further topics and chains, added to the corpus.")] = None,
     sentences: Annotated[
         Path | None, typer.Option(help="Text file, a sentence a line: questions to fall back on.")
     ] = None,
@@ -57,7 +58,7 @@ def pairs(
             seed=seed,
             workers=workers,
             sources=sources,
-            corpus=load_corpus(corpus or CORPUS_DIR),
+            corpus=load_corpus(corpus or CORPUS_DIR, more),
             tell=tell,
         )
         lines.result(report.as_dict())
@@ -99,12 +100,13 @@ def codes(
 @corpus_app.command()
 def check(
     folder: Annotated[Path | None, typer.Argument(help="Folder of corpus files; the shipped one by default.")] = None,
+    more: Annotated[Path | None, typer.Option(help="Folder of further topics and chains, added to the corpus.")] = None,
 ) -> None:
     """Tell every problem of a corpus, or how much it holds."""
     from ml.data.corpus.loader import CORPUS_DIR, load_corpus
     from ml.data.corpus.schema import SPLITS
 
-    counts = load_corpus(folder or CORPUS_DIR).counts()
+    counts = load_corpus(folder or CORPUS_DIR, more).counts()
     typer.echo(f"{counts.intents} intents in {counts.topics} topics")
     for name, held in (("phrasings", counts.phrasings), ("phrasings of turns", counts.turn_phrasings)):
         typer.echo(f"{sum(held.values())} {name}: " + ", ".join(f"{held.get(s, 0)} {s}" for s in SPLITS))

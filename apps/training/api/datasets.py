@@ -81,6 +81,12 @@ class NewPairsSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=120)
     size = serializers.ChoiceField(PAIR_SIZES)
+    topics = serializers.DictField(
+        child=serializers.CharField(trim_whitespace=False),
+        required=False,
+        help_text="Topics and chains of your own, spoken beside the corpus: file name (my_shop.yaml) to its YAML, "
+        "as docs/corpus.md describes. All problems are told at once, and nothing is made then.",
+    )
 
 
 class FilesSerializer(serializers.Serializer[Any]):

@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from apps.training.models import Dataset, Job
 from apps.training.paths import dataset_folder
 from apps.training.selectors import consent_given
+from apps.training.services.corpus import corpus_checked, corpus_keep
 from apps.training.services.jobs import Person, job_create
 from apps.voice.errors import ServiceError
 from apps.voice.models import Turn
@@ -99,21 +100,33 @@ def dataset_ingest(*, dataset_id: UUID, user: Person = None) -> Job:
     return job_create(kind=Job.Kind.INGEST, name=dataset.name, user=user, datasets=[dataset])
 
 
-@transaction.atomic
-def dataset_make_pairs(*, name: str, size: str, user: Person = None) -> Job:
+def dataset_make_pairs(*, name: str, size: str, topics: Mapping[str, str] | None = None, user: Person = None) -> Job:
     """A dataset of questions and answers, spoken by our own voices from the corpus; the job that makes it.
 
+    `topics` are files of somebody's own (name to text, `docs/corpus.md` has the format), spoken beside the corpus.
+
     Raises:
-        ServiceError: bad_value.
+        ServiceError: bad_value, bad_corpus.
     """
     if size not in PAIR_SIZES:
         raise ServiceError("bad_value", f"size: {size!r}", ", ".join(PAIR_SIZES))
-    dataset = dataset_create(
-        name=name, user=user, licence="made here, free", source=Dataset.Source.SYNTHESIS, lineage={"size": size}
-    )
-    dataset.status = Status.INGESTING
-    _save(dataset)
-    return job_create(kind=Job.Kind.PAIRS, name=dataset.name, user=user, datasets=[dataset], config={"size": size})
+    own = corpus_checked(topics) if topics else None
+    lineage = {"size": size} | ({"topics": sorted(topics)} if topics else {})
+    try:
+        with transaction.atomic():
+            dataset = dataset_create(
+                name=name, user=user, licence="made here, free", source=Dataset.Source.SYNTHESIS, lineage=lineage
+            )
+            dataset.status = Status.INGESTING
+            _save(dataset)
+            if own is not None:
+                corpus_keep(own, dataset.pk)
+            return job_create(
+                kind=Job.Kind.PAIRS, name=dataset.name, user=user, datasets=[dataset], config={"size": size}
+            )
+    finally:
+        if own is not None:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.training import plots, selectors, services
 from apps.training.forms import DatasetForm
 from apps.training.models import Dataset, Job
+from apps.training.services.corpus import MAX_FILE_BYTES
 from apps.training.services.datasets import PAIR_SIZES
 from apps.training.services.uploads import MAX_ARCHIVE_BYTES
 from apps.training.views.common import dataset_or_404, file_response, needs, tell_fault, telling, whole
@@ -31,6 +33,11 @@ def _to_dataset(kwargs: dict[str, Any]) -> str:
 
 def _to_list(_kwargs: dict[str, Any]) -> str:
     return reverse("training:datasets")
+
+
+def _text(file: UploadedFile) -> str:
+    """A small text file; a large one is cut just beyond what is taken, so that it is refused."""
+    return file.read(MAX_FILE_BYTES + 1).decode("utf-8", "replace")
 
 
 @needs("view_dataset")
@@ -53,7 +60,10 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
 def dataset_pairs(request: HttpRequest) -> HttpResponseBase:
     """Have our own voices speak the corpus."""
     name = request.POST.get("name") or _("Pairs")
-    job = services.dataset_make_pairs(name=name, size=request.POST.get("size", ""), user=request.user)
+    topics = {str(file.name): _text(file) for file in request.FILES.getlist("topics")}
+    job = services.dataset_make_pairs(
+        name=name, size=request.POST.get("size", ""), topics=topics or None, user=request.user
+    )
     return redirect("training:job", job.pk)
 
 

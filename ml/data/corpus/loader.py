@@ -127,8 +127,8 @@ class Corpus:
         )
 
 
-def load_corpus(folder: Path = CORPUS_DIR) -> Corpus:
-    """Read and check every `*.yaml` of a folder.
+def load_corpus(folder: Path = CORPUS_DIR, more: Path | None = None) -> Corpus:
+    """Read and check every `*.yaml` of a folder, and topics and chains of one's own in `more`.
 
     `followups.yaml`, `fallbacks.yaml` and `chains-*.yaml` are known by their names and may be absent (a writer
     checks one's own topics alone); every other file is a topic.
@@ -146,6 +146,15 @@ def load_corpus(folder: Path = CORPUS_DIR) -> Corpus:
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise CorpusError([f"{folder} has no .yaml files: give the folder of the corpus"])
+    if more is not None:
+        own = sorted(more.glob("*.yaml"))
+        if not own:
+            raise CorpusError([f"{more} has no .yaml files: give the folder of your own topics"])
+        taken = {path.name for path in paths}
+        problems += [
+            f"{path.name}: the corpus has a file of that name: rename yours" for path in own if path.name in taken
+        ]
+        paths += [path for path in own if path.name not in taken]
     for path in paths:
         if path.name == "followups.yaml":
             if (held := _read(path, FollowUpsFile, problems)) is not None:

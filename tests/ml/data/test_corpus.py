@@ -359,3 +359,22 @@ def test_the_corpus_is_read_without_torch_and_django() -> None:
         "assert not {'torch', 'django', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_topics_of_ones_own_are_spoken_beside_the_corpus(tmp_path: Path, shipped: Corpus) -> None:
+    def write(name: str, **topic: Any) -> None:
+        text = json.dumps({"title": {"te": "అంగడి", "en": "Shop"}, **topic}, ensure_ascii=False)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    write("my_shop.yaml", topic="my_shop", intents=[intent("my_shop.open", 20)])
+    both = load_corpus(more=tmp_path)
+    assert set(both.intents) == {*shipped.intents, "my_shop.open"}
+    write("food.yaml", topic="food", intents=[intent("my_shop.closed", 21)])
+    write("my_bank.yaml", topic="my_bank", intents=[intent("my_shop.open", 22)])
+    with pytest.raises(CorpusError) as error:
+        load_corpus(more=tmp_path)
+    told = "\n".join(error.value.problems)
+    assert "food.yaml: the corpus has a file of that name" in told
+    assert "my_shop.open must be named my_bank" in told
+    with pytest.raises(CorpusError, match="your own topics"):
+        load_corpus(more=tmp_path / "absent")
