@@ -1,16 +1,18 @@
-"""How answers are made: which rows begin, which step together, and when. Runs in the device thread.
+"""What the model does, and in which order: listen to questions, begin answers, make their frames. In the device thread.
 
 A step of four rows costs little more than one of a single row, four steps of single rows cost four. So all answers that
 have room for a frame join the step of the first one that is due; they fall into step with each other and stay there.
-What nobody waits for yet, the beginning of an answer to a question that may go on, is done one row at a time, when a
-tick has room for it.
+Everything else waits until it is the most urgent thing, and after whatever took long the microphones are heard again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
+
+import numpy as np
 
 from ml.serve.conversation import CODE_MS, Conversation, MadeFrame, Spoken
 from ml.serve.speaking import NEVER, Mouth, TalkConfig
@@ -19,59 +21,96 @@ from ml.serve.talker import Talker
 T = TypeVar("T")
 
 _CODE_NS = CODE_MS * 1_000_000
+_SLICE_NS = 5_000_000
+"""Work after which a tick ends: what comes next finds the newest frames of the microphones heard."""
 _EAGER_FRAMES = 2
 """Frames of an unheard answer that are made at once: its question may be over in 80 ms."""
 _SAFE_MS = 160.0
 """Audio ahead of its time from which on an answer is made no faster than twice as fast as it is spoken."""
+_LISTEN_FRAMES = 4
+"""Frames of a question that are listened to at once: the beginning of a turn brings some ten."""
 
 
 class AnswerMaker:
-    """Makes the answers of all rows and hands them to the mouth."""
+    """Serves the model to all rows, and hands what it says to the mouth."""
 
     def __init__(self, config: TalkConfig, mouth: Mouth, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._config = config
         self._mouth = mouth
         self._clock = clock
 
-    # -- beginning -----------------------------------------------------------------------------------------
-
-    def begin(self, talker: Talker, group: list[Conversation]) -> None:
-        """Answers of these rows, with their first frame."""
-        self._begin(talker, group)
-        self._step(talker, group)
-
-    def _begin(self, talker: Talker, group: list[Conversation]) -> None:
+    def work(self, rows: Sequence[Conversation]) -> None:
+        """The most urgent things first, until a slice of time is over."""
         started = self._clock()
-        talker.begin([c.row for c in group], [c.voice for c in group], [c.seed + c.turns for c in group])
-        took_us = (self._clock() - started) // 1000
-        for conversation in group:
-            conversation.wished_ns = None
-            conversation.answer = Spoken(conversation.turns, started, took_us)
-
-    # -- going on ------------------------------------------------------------------------------------------
-
-    def produce(self, rows: Sequence[Conversation]) -> None:
-        """One frame for each row whose answer has room, once one of them is due; else one answer that is wished for."""
-        now_ns = self._clock()
-        going = [c for c in rows if c.answer is not None]
-        due = {c.row for c in going if c.answer and self.due_ns(c.answer, now_ns) <= now_ns}
-        for talker, group in by_talker(going, lambda c: c):
-            if any(c.row in due for c in group):
-                self._step(
-                    talker, [c for c in group if c.row in due or (c.answer and self._has_room(c.answer, now_ns))]
-                )
-        wishing = [c for c in rows if self._may_begin(c, now_ns)]
-        if not wishing:
-            return
-        first = min(wishing, key=lambda c: c.wished_ns or 0)
-        if not due or now_ns - (first.wished_ns or 0) > _CODE_NS:
-            self._begin(first.talker, [first])
+        while (work := self._most_urgent(rows)) is not None:
+            work()
+            if self._clock() - started >= _SLICE_NS:
+                return
 
     def next_due_ns(self, rows: Sequence[Conversation], now_ns: int) -> int | None:
-        """When `produce` has something to do; None while nothing is to be made."""
+        """When there is something to do; None while there is nothing."""
+        if any(c.hears_now or self._may_begin(c, now_ns) for c in rows):
+            return now_ns
         times = [self.due_ns(c.answer, now_ns) for c in rows if c.answer is not None]
-        times += [now_ns for c in rows if self._may_begin(c, now_ns)]
         return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
+
+    def _most_urgent(self, rows: Sequence[Conversation]) -> Callable[[], None] | None:
+        now_ns = self._clock()
+        urgent: tuple[int, Callable[[], None]] | None = None
+
+        def consider(since_ns: int, work: Callable[[], None]) -> None:
+            nonlocal urgent
+            if since_ns <= now_ns and (urgent is None or since_ns < urgent[0]):
+                urgent = since_ns, work
+
+        for c in rows:
+            if c.answer is not None:
+                consider(self.due_ns(c.answer, now_ns), partial(self._step_all, c.talker, rows))
+            elif c.hears_now:
+                consider(now_ns - len(c.backlog) * _CODE_NS, partial(self._listen_all, c, rows))
+            elif c.wished_ns is not None and self._may_begin(c, now_ns):
+                consider(c.wished_ns, partial(self._begin, c))
+        return None if urgent is None else urgent[1]
+
+    # -- listening -----------------------------------------------------------------------------------------
+
+    def listen(self, c: Conversation) -> None:
+        """All that has been said of a question goes to the model."""
+        while c.hears_now:
+            self._listen_all(c, [c])
+
+    def _listen_all(self, first: Conversation, rows: Sequence[Conversation]) -> None:
+        """The next frames of an open question, with other rows that have as many."""
+        take = min(_LISTEN_FRAMES, len(first.backlog))
+        group = [
+            c for c in rows if c.hears_now and c.talker is first.talker and min(_LISTEN_FRAMES, len(c.backlog)) == take
+        ]
+        codes = np.stack([np.stack(c.backlog[:take], axis=1) for c in group])
+        first.talker.listen([c.row for c in group], codes)
+        for c in group:
+            del c.backlog[:take]
+
+    # -- beginning -----------------------------------------------------------------------------------------
+
+    def begin(self, c: Conversation) -> None:
+        """An answer that is waited for, with its first frame."""
+        self._begin(c)
+        self._step(c.talker, [c])
+
+    def _begin(self, c: Conversation) -> None:
+        started = self._clock()
+        c.talker.begin([c.row], [c.voice], [c.seed + c.turns])
+        c.wished_ns = None
+        c.answer = Spoken(c.turns, started, (self._clock() - started) // 1000)
+
+    @staticmethod
+    def _may_begin(c: Conversation, now_ns: int) -> bool:
+        """Wished for, and what was said before has been summed up (or takes strangely long)."""
+        if c.wished_ns is None or c.answer is not None:
+            return False
+        return bool(c.talker.remembers(c.row)) or now_ns - c.wished_ns > 2 * _CODE_NS
+
+    # -- going on ------------------------------------------------------------------------------------------
 
     def due_ns(self, answer: Spoken, now_ns: int) -> int:
         """When the next frame of ``answer`` is to be made."""
@@ -80,9 +119,9 @@ class AnswerMaker:
         if not answer.confirmed:
             if len(answer.frames) >= self._config.hold_frames:
                 return NEVER
-            return now_ns if len(answer.frames) < _EAGER_FRAMES else answer.stepped_ns + _CODE_NS
+            return answer.stepped_ns + (0 if len(answer.frames) < _EAGER_FRAMES else _CODE_NS)
         if not answer.playing_ns:
-            return now_ns
+            return 0
         due_ns = answer.playing_ns + round((answer.sent_ms - self._config.lead_ms + CODE_MS) * 1e6)
         if answer.ahead_ms(now_ns) >= _SAFE_MS:
             return max(due_ns, answer.stepped_ns + _CODE_NS // 2)
@@ -96,12 +135,13 @@ class AnswerMaker:
             return len(answer.frames) < self._config.hold_frames and now_ns >= answer.stepped_ns + _CODE_NS // 2
         return answer.ahead_ms(now_ns) < self._config.lead_ms
 
-    @staticmethod
-    def _may_begin(c: Conversation, now_ns: int) -> bool:
-        """Wished for, and what was said before has been summed up (or takes strangely long)."""
-        if c.wished_ns is None or c.answer is not None:
-            return False
-        return bool(c.talker.remembers(c.row)) or now_ns - c.wished_ns > 2 * _CODE_NS
+    def _step_all(self, talker: Talker, rows: Sequence[Conversation]) -> None:
+        now_ns = self._clock()
+
+        def joins(answer: Spoken | None) -> bool:
+            return answer is not None and (self.due_ns(answer, now_ns) <= now_ns or self._has_room(answer, now_ns))
+
+        self._step(talker, [c for c in rows if c.talker is talker and joins(c.answer)])
 
     def _step(self, talker: Talker, group: list[Conversation]) -> None:
         made = talker.step([c.row for c in group])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -118,22 +117,7 @@ class TalkStage:
                 )
             )
             acting.append((conversation, frame.arrived_ns, actions))
-        self._listen()
         self.act(acting)
-
-    def _listen(self) -> None:
-        """Open questions: what is new of them goes to the model, rows with equally much in one batch."""
-        waiting = [
-            c for c in self._rows.values() if c.listening and c.answer is None and c.paused is None and c.backlog
-        ]
-        groups: dict[tuple[int, int], list[Conversation]] = defaultdict(list)
-        for conversation in waiting:
-            groups[id(conversation.talker), len(conversation.backlog)].append(conversation)
-        for group in groups.values():
-            codes = np.stack([np.stack(c.backlog, axis=1) for c in group])
-            group[0].talker.listen([c.row for c in group], codes)
-            for conversation in group:
-                conversation.backlog = []
 
     # -- deciding ------------------------------------------------------------------------------------------
 
@@ -178,7 +162,7 @@ class TalkStage:
         c.speculating, c.wished_ns = False, None
         if needs_begin:
             self._give_up_paused(c)
-            self._listen()
+            self._maker.listen(c)
         c.close_question()
         self._say(
             c.session,
@@ -193,7 +177,7 @@ class TalkStage:
         )
         self._say(c.session, TurnCodes(c.turns, c.question_codes()))
         if needs_begin:
-            self._maker.begin(c.talker, [c])
+            self._maker.begin(c)
         answer = c.answer
         assert answer is not None
         answer.confirmed = True
@@ -276,11 +260,11 @@ class TalkStage:
     # -- answering -----------------------------------------------------------------------------------------
 
     def produce(self) -> None:
-        """What is to be made of answers now."""
-        self._maker.produce(self.conversations)
+        """What the model is to do now."""
+        self._maker.work(self.conversations)
 
     def next_due_ns(self, now_ns: int) -> int | None:
-        """When `produce` has something to do; None while no answer is being made."""
+        """When `produce` has something to do; None while it has nothing."""
         return self._maker.next_due_ns(self.conversations, now_ns)
 
     def _answer_over(self, c: Conversation) -> list[Action]:
