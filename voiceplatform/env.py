@@ -25,7 +25,8 @@ variable                         default                                   meani
 ``VOICE_HTTPS``                  production: 1, else 0                     secure cookies, redirect to https, HSTS
 ``VOICE_TRUST_PROXY``            0                                         believe a proxy's ``X-Forwarded-Proto``
 ``VOICE_PAGE_DEBUG``             0                                         page exposes its state to browser tests
-``VOICE_REALTIME_TRANSCRIPTS``   1                                         ``/v1/realtime`` sends the recogniser's captions
+``VOICE_REALTIME_TRANSCRIPTS``   1                                         ``/v1/realtime`` sends captions, too
+``VOICE_OPUS``                   1                                         offer Opus to clients that speak it
 ``LOG_LEVEL``                    INFO                                      DEBUG, INFO, WARNING or ERROR
 ``HOST``, ``PORT``               127.0.0.1, 8000                           where ``manage.py launch`` serves
 ================================ ========================================= ============================================
@@ -75,6 +76,7 @@ class Env:
     var_dir: Path
     allow_guests: bool | None
     realtime_transcripts: bool | None
+    opus: bool | None
     resume_seconds: int
     lease_seconds: int
     max_ahead_ms: int
@@ -112,6 +114,7 @@ def read_env(environ: Mapping[str, str] | None = None) -> Env:
         var_dir=var_dir,
         allow_guests=read.flag("VOICE_ALLOW_GUESTS"),
         realtime_transcripts=read.flag("VOICE_REALTIME_TRANSCRIPTS"),
+        opus=read.flag("VOICE_OPUS"),
         resume_seconds=read.integer("VOICE_RESUME_SECONDS", 60, 1, 3600),
         lease_seconds=read.integer("VOICE_LEASE_SECONDS", 15, 1, 600),
         max_ahead_ms=read.integer("VOICE_MAX_AHEAD_MS", 400, 40, 10_000),

@@ -20,12 +20,12 @@ from apps.voice.credit import CreditWindow
 from apps.voice.inference_client import AudioDown, InferenceLink, InferenceLost
 from apps.voice.mailbox import DropOldest
 from apps.voice.meter import Meter
+from apps.voice.outlet import Outlet
 from apps.voice.protocol import (
     BYTES_PER_MS,
     FRAME_MS,
     U32_MAX,
     AudioFrame,
-    FrameKind,
     Played,
     ServerEvent,
     Stats,
@@ -53,7 +53,7 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """Audio on its way back; ``about`` is the flow's own business."""
+    """Audio on its way back; ``about`` is the flow's own business. Without audio: here an answer ends."""
 
     generation: int
     pcm: bytes
@@ -69,6 +69,7 @@ class Flow(ABC):
         *,
         link: InferenceLink,
         send_audio: SendAudio,
+        outlet: Outlet,
         say: Say,
         generation: int,
         quantizers: int,
@@ -82,6 +83,7 @@ class Flow(ABC):
         self.down_seq = down_seq
         """Counts audio frames to the client over the whole connection."""
         self._send_audio = send_audio
+        self._outlet = outlet
         self._say = say
         self._quantizers = quantizers
         self._up: DropOldest[Up] = DropOldest(UP_FRAMES)
@@ -162,7 +164,7 @@ class Flow(ABC):
             wait_s = self._credit.wait_s(duration_ms, now)
             if wait_s == 0.0:
                 self._down.pop()
-                await self._send(frame, duration_ms, now)
+                await self._send(frame, now)
                 continue
             self._credit_moved.clear()
             try:
@@ -238,14 +240,18 @@ class Flow(ABC):
     def _coded(self, down: AudioDown) -> None:
         self.meter.coded(down)
 
-    async def _send(self, frame: Down, duration_ms: int, now: float) -> None:
-        at_ms = self._credit.sent_ms
-        header = AudioFrame(FrameKind.AUDIO_DOWN, self.down_seq, at_ms, frame.generation, frame.pcm)
-        self.down_seq += 1
-        metrics.count("audio_down_frames_total")
-        self._credit.sent(duration_ms, now)
-        await self._send_audio(pack_audio(header))
+    async def _send(self, frame: Down, now: float) -> None:
+        begins_ms = self._credit.sent_ms + round(self._outlet.waiting_ms(frame.generation))
+        for payload, duration_ms in self._outlet.pieces(frame.generation, frame.pcm):
+            at_ms = self._credit.sent_ms
+            header = AudioFrame(self._outlet.kind, self.down_seq, at_ms, frame.generation, payload)
+            self.down_seq += 1
+            metrics.count("audio_down_frames_total")
+            self._credit.sent(duration_ms, now)
+            await self._send_audio(pack_audio(header))
+        if not frame.pcm:
+            return
         server_ms = (time.monotonic() - frame.came_at) * 1000
         self.meter.sent(server_ms)
-        self._sent(frame, at_ms, server_ms)
+        self._sent(frame, begins_ms, server_ms)
         self._moved.set()

@@ -10,6 +10,7 @@ from apps.voice.flow import Flow, Say, SendAudio
 from apps.voice.greeting import link_for, tune
 from apps.voice.inference_client import InferenceBusy, InferenceLink, TalkOptions
 from apps.voice.models import VoiceSession
+from apps.voice.outlet import Outlet
 from apps.voice.pipeline import Pipeline
 from apps.voice.protocol import Mode, Notice, ProtocolFault
 from apps.voice.services import session_configure
@@ -20,15 +21,16 @@ from apps.voice.writer import TurnWriter
 
 
 def make_flow(
-    session: VoiceSession, link: InferenceLink, send_audio: SendAudio, say: Say, *, generation: int, down_seq: int = 0
+    session: VoiceSession, link: InferenceLink, send_audio: SendAudio, say: Say, *, outlet: Outlet, down_seq: int = 0
 ) -> Flow:
-    """The flow that serves ``session`` over ``link``."""
+    """The flow that serves ``session`` over ``link``, from the generation that its row has."""
     kind = TalkPipeline if session.mode == VoiceSession.Mode.TALK else Pipeline
     flow = kind(
         link=link,
         send_audio=send_audio,
+        outlet=outlet,
         say=say,
-        generation=generation,
+        generation=session.generation,
         quantizers=session.quantizers,
         max_ahead_ms=settings.VOICE_MAX_AHEAD_MS,
         down_seq=down_seq,

@@ -11,6 +11,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 
+from apps.voice import opus
 from apps.voice.access import guest_key_of, transient_guest_key
 from apps.voice.errors import ServiceError
 from apps.voice.inference_client import InferenceLink, InferenceRefused, open_link
@@ -19,6 +20,7 @@ from apps.voice.protocol import (
     DIALS,
     FRAME_SAMPLES,
     SAMPLE_RATE,
+    Codec,
     Configure,
     ErrorCode,
     Hello,
@@ -59,6 +61,8 @@ class Greeted:
     link: InferenceLink
     resumed: bool
     person: Person
+    codecs: list[Codec]
+    """What either side may send."""
 
     @property
     def session(self) -> VoiceSession:
@@ -73,6 +77,7 @@ class Greeted:
             config=config_of(self.session),
             limits=Limits(max_ahead_ms=settings.VOICE_MAX_AHEAD_MS, resume_seconds=settings.VOICE_RESUME_SECONDS),
             models=self.link.models,
+            codecs=self.codecs,
         )
 
 
@@ -134,7 +139,7 @@ async def greet(hello: Hello, person: Person) -> Greeted:
     except BaseException:
         await link.aclose()
         raise
-    return Greeted(opened, link, resumed=hello.resume is not None, person=person)
+    return Greeted(opened, link, resumed=hello.resume is not None, person=person, codecs=_codecs(hello))
 
 
 async def link_for(mode: Mode, quantizers: int) -> InferenceLink:
@@ -164,6 +169,12 @@ async def tune(link: InferenceLink, session: VoiceSession) -> None:
         endpoint_max_ms=talk.endpoint_max_ms,
     )
     await link.recall(past)
+
+
+def _codecs(hello: Hello) -> list[Codec]:
+    """What both sides speak: PCM16 always, Opus where the client offers it and this server may and can."""
+    speaks_opus = "opus" in hello.codecs and settings.VOICE_OPUS and opus.available()
+    return ["pcm16", "opus"] if speaks_opus else ["pcm16"]
 
 
 def _mode(hello: Hello) -> Mode:

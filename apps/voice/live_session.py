@@ -22,8 +22,10 @@ from apps.voice.flows import Tuner, keep_turns, make_flow, relink
 from apps.voice.greeting import Greeted, Person, config_of, greet
 from apps.voice.housekeeping import Housekeeping
 from apps.voice.inference_client import InferenceBusy, InferenceLink, InferenceLost
+from apps.voice.intake import Intake
 from apps.voice.mailbox import DropOldest, RateLimit
 from apps.voice.models import VoiceSession
+from apps.voice.outlet import outlet_for
 from apps.voice.peer import Peer
 from apps.voice.protocol import (
     CLOSE_NORMAL,
@@ -76,8 +78,7 @@ class LiveSession:
         self._out: DropOldest[ServerEvent] = DropOldest(OUT_MESSAGES)
         self._rate = RateLimit(per_s=MESSAGES_PER_S, burst=2 * MESSAGES_PER_S)
         self._offences = 0
-        self._last_seq = -1
-        self._lost = 0
+        self._intake = Intake()
         self._greeted: Greeted | None = None
         self._flow: Flow | None = None
         self._tuner: Tuner | None = None
@@ -109,17 +110,12 @@ class LiveSession:
             frame = parse_audio_up(data)
             if self._phase == "hello":
                 raise ProtocolFault(ErrorCode.HELLO_FIRST, "audio came before hello", "send hello first")
-            if frame.seq <= self._last_seq:
-                raise ProtocolFault(
-                    ErrorCode.OUT_OF_ORDER, f"seq {frame.seq} after {self._last_seq}", "count frames upwards from 0"
-                )
+            pcm = self._intake.take(frame)
         except ProtocolFault as fault:
             self._offend(fault)
             return
-        self._lost += frame.seq - self._last_seq - 1
-        self._last_seq = frame.seq
         if self._flow is not None:  # before the welcome there is nobody to hear it
-            self._flow.accept(frame.payload)
+            self._flow.accept(pcm)
 
     def gone(self) -> None:
         """The socket closed."""
@@ -317,15 +313,16 @@ class LiveSession:
             offend=self._offend,
             refuse=self._refuse,
         )
+        self._intake.agree(greeted.codecs)
         await self._peer.tell(greeted.welcome())
         self._phase = "live"
         await self._chores.subscribe()
         return self._chores
 
     def _begin_flow(self, session: VoiceSession, link: InferenceLink, writer: TurnWriter, *, down_seq: int = 0) -> None:
-        self._flow = make_flow(
-            session, link, self._peer.send_audio, self._say, generation=session.generation, down_seq=down_seq
-        )
+        assert self._greeted is not None
+        outlet = outlet_for(self._greeted.codecs, talk=session.mode == VoiceSession.Mode.TALK)
+        self._flow = make_flow(session, link, self._peer.send_audio, self._say, outlet=outlet, down_seq=down_seq)
         self._tuner = Tuner(self._flow)
         offset_ms = max(0, round((timezone.now() - session.created_at).total_seconds() * 1000))
         writer.began(offset_ms=offset_ms, models=link.models)
@@ -353,7 +350,7 @@ class LiveSession:
                 await flow.keep_alive(tick)
             if tick % STATS_TICKS == 0:
                 now = time.monotonic()
-                flow.meter.lost = self._lost
+                flow.meter.lost = self._intake.lost
                 self._out.put(flow.stats(now - last))
                 last = now
 

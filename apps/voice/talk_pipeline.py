@@ -109,6 +109,8 @@ class TalkPipeline(Flow):
                 self.conversation.answer_started(answer.turn, dict(answer.latency))
             case "ended":
                 self.conversation.answer_ended(answer.turn, answer.reason, now)
+                if self._down.put(Down(generation, b"", now, None)) is not None:
+                    self.meter.dropped += 1
             case "resumed":
                 self.conversation.answer_resumed()
             case "interrupted":

@@ -160,7 +160,8 @@ class LiveClient:
     async def report(self) -> None:
         """``played`` for all that came of the newest generation."""
         newest = self.audio[-1]
-        ms = newest.timestamp_ms + len(newest.payload) // protocol.BYTES_PER_MS
+        opus = newest.kind is FrameKind.OPUS_DOWN
+        ms = newest.timestamp_ms + (protocol.FRAME_MS if opus else len(newest.payload) // protocol.BYTES_PER_MS)
         with contextlib.suppress(ConnectionClosed):
             await self.say(type="played", generation=newest.generation, played_ms=ms, buffered_ms=80, underruns=0)
 

@@ -92,7 +92,7 @@ def test_text_limit_counts_bytes(text: str, code: ErrorCode | None) -> None:
     assert caught.value.code is code
 
 
-def test_server_never_packs_an_empty_or_reserved_frame() -> None:
-    for kind, payload in ((FrameKind.AUDIO_DOWN, b""), (FrameKind.OPUS_DOWN, b"x" * 160)):
+def test_server_never_packs_an_empty_frame() -> None:
+    for kind, payload in ((FrameKind.AUDIO_DOWN, b""), (FrameKind.OPUS_DOWN, b""), (FrameKind.OPUS_DOWN, b"x" * 1276)):
         with pytest.raises(ProtocolFault):
             protocol.pack_audio(AudioFrame(kind, 0, 0, 0, payload))

@@ -245,6 +245,7 @@ VOICE_JOB_NICENESS = ENV.job_niceness
 VOICE_TRUST_PROXY = ENV.trust_proxy
 VOICE_ALLOW_GUESTS = bool(ENV.allow_guests)
 VOICE_REALTIME_TRANSCRIPTS = ENV.realtime_transcripts is not False
+VOICE_OPUS = ENV.opus is not False
 VOICE_RESUME_SECONDS = ENV.resume_seconds
 VOICE_LEASE_SECONDS = ENV.lease_seconds
 VOICE_MAX_AHEAD_MS = ENV.max_ahead_ms

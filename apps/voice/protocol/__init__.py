@@ -1,9 +1,9 @@
 """Native wire protocol v1, browser <-> web (``/ws/voice/``): every message type, and nothing that does I/O.
 
 JSON text frames are discriminated by ``type`` (:mod:`.client`, :mod:`.server`); audio travels in binary frames
-(:mod:`.frames`) of a 13-byte little-endian header and PCM16LE at 16 kHz mono. ``docs/protocol.md`` has the words;
-``tests/contract/wire_vectors.json`` is the table of bytes that this package and ``frontend/static/voice/protocol.js``
-are both tested against.
+(:mod:`.frames`) of a 13-byte little-endian header and PCM16LE at 16 kHz mono, or Opus where both agreed on it.
+``docs/protocol.md`` has the words; ``tests/contract/wire_vectors.json`` is the table of bytes that this package and
+``frontend/static/voice/protocol.js`` are both tested against.
 
 Everything a peer sends wrong becomes a :class:`ProtocolFault` that names its :class:`ErrorCode`.
 """
@@ -29,6 +29,7 @@ from apps.voice.protocol.faults import (
     ProtocolFault,
 )
 from apps.voice.protocol.fields import (
+    Codec,
     KeepAudio,
     Mode,
     TurnTaking,
@@ -52,6 +53,7 @@ from apps.voice.protocol.limits import (
     MAX_BINARY_BYTES,
     MAX_OFFENCES,
     MAX_TEXT_BYTES,
+    OPUS_MAX_BYTES,
     PROTOCOL_VERSION,
     SAMPLE_RATE,
     U32_MAX,
@@ -91,6 +93,7 @@ __all__ = [
     "MAX_BINARY_BYTES",
     "MAX_OFFENCES",
     "MAX_TEXT_BYTES",
+    "OPUS_MAX_BYTES",
     "PROTOCOL_VERSION",
     "SAMPLE_RATE",
     "U32_MAX",
@@ -100,6 +103,7 @@ __all__ = [
     "Busy",
     "Caption",
     "ClientMessage",
+    "Codec",
     "ConfigChanged",
     "Configure",
     "End",

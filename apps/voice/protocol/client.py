@@ -66,7 +66,7 @@ class Hello(_Dials):
     @classmethod
     def _speaks_pcm16(cls, codecs: list[str]) -> list[str]:
         if "pcm16" not in codecs:
-            raise ValueError("must contain 'pcm16': version 1 carries nothing else")
+            raise ValueError("must contain 'pcm16', which every peer speaks")
         return codecs
 
 

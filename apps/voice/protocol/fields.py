@@ -11,6 +11,8 @@ from apps.voice.protocol.limits import U32_MAX
 Mode = Literal["reconstruct", "talk"]
 TurnTaking = Literal["stream", "turn", "push"]
 KeepAudio = Literal["yes", "codes", "nothing"]
+Codec = Literal["pcm16", "opus"]
+"""How audio travels; the names of `hello.codecs` and `welcome.codecs`."""
 Slug = Annotated[str, Field(pattern=r"^[-a-zA-Z0-9_]{1,50}$")]
 Quantizers = Annotated[int, Field(ge=1, le=8)]
 U32 = Annotated[int, Field(ge=0, le=U32_MAX)]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from apps.voice.protocol.faults import ErrorCode
-from apps.voice.protocol.fields import U32, KeepAudio, Mode, Quantizers, TurnTaking
+from apps.voice.protocol.fields import U32, Codec, KeepAudio, Mode, Quantizers, TurnTaking
 from apps.voice.protocol.limits import FRAME_SAMPLES, SAMPLE_RATE
 
 
@@ -64,6 +64,8 @@ class Welcome(_FromServer):
     config: SessionConfig
     limits: Limits
     models: dict[str, str]
+    codecs: list[Codec] = ["pcm16"]
+    """What either side may send from now on, frame by frame as it likes."""
 
 
 class ConfigChanged(_FromServer):

@@ -62,7 +62,7 @@ const session = new Session(
 );
 /** Whether the session is a conversation. */
 const talks = () => (session.state.config?.mode ?? session.wanted.mode) === "talk";
-const figures = new Figures(part("figures", HTMLElement), (parts) => session.mouthToEarMs(parts));
+const figures = new Figures(part("figures-card", HTMLElement), (parts) => session.mouthToEarMs(parts));
 const root = part("talk-page", HTMLElement);
 const controls = new Controls(root, {
   change: (change) => session.configure(change),

@@ -29,6 +29,10 @@ export class Figures {
     /** @type {Stats | null} */
     this.stats = null;
     this.timer = 0;
+    /** Bytes of the microphone at the last report of them, and when. @type {{bytes: number, at: number} | null} */
+    this.sent = null;
+    /** @type {number | null} */
+    this.sentKbps = null;
     this.write();
   }
 
@@ -36,6 +40,7 @@ export class Figures {
   reset() {
     this.measured = {};
     this.stats = null;
+    this.sent = this.sentKbps = null;
     this.#soon();
   }
 
@@ -48,7 +53,17 @@ export class Figures {
   /** @param {Partial<Measured>} measured */
   add(measured) {
     Object.assign(this.measured, measured);
+    if (measured.sentBytes !== undefined) this.#sentBytes(measured.sentBytes, performance.now());
     this.#soon();
+  }
+
+  /** @param {number} bytes since the connection began @param {number} now */
+  #sentBytes(bytes, now) {
+    // A new connection counts anew.
+    if (this.sent && bytes >= this.sent.bytes && now > this.sent.at) {
+      this.sentKbps = (8 * (bytes - this.sent.bytes)) / (now - this.sent.at);
+    }
+    this.sent = { bytes, at: now };
   }
 
   #soon() {
@@ -65,6 +80,8 @@ export class Figures {
     this.#put("bitrate", stats && (stats.bitrate_bps / 1000).toFixed(1));
     this.#put("round-trip", roundTripMs === undefined ? null : short(roundTripMs));
     this.#put("mouth-to-ear", known ? whole(this.mouthToEarMs({ roundTripMs, bufferedMs, serverMs: stats.server_ms })) : null);
+    this.#put("sent", this.sentKbps === null ? null : short(this.sentKbps));
+    this.#put("sent-as", this.sentKbps === null ? "" : measured.opus ? "Opus" : "PCM16");
     this.#put("encode", stats && short(stats.encode_ms));
     this.#put("decode", stats && short(stats.decode_ms));
     this.#put("server", stats && short(stats.server_ms));

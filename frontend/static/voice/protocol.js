@@ -17,10 +17,15 @@ export const MAX_BINARY_BYTES = 8192;
 
 export const KIND = Object.freeze({ AUDIO_UP: 0x01, AUDIO_DOWN: 0x02, OPUS_UP: 0x03, OPUS_DOWN: 0x04 });
 
+/** The largest packet of RFC 6716; 20 ms of speech take about 80 bytes. */
+export const OPUS_MAX_BYTES = 1275;
 const UP_PAYLOAD_BYTES = FRAME_SAMPLES * 2;
 const DOWN_MIN = 160;
 const DOWN_MAX = 6400;
 const DOWN_STEP = 160;
+
+/** @type {Record<"up" | "down", number[]>} */
+const KINDS = { up: [KIND.AUDIO_UP, KIND.OPUS_UP], down: [KIND.AUDIO_DOWN, KIND.OPUS_DOWN] };
 
 /** Close codes by what happened; the server's `error` events carry the same names in `code`. */
 export const CLOSE = Object.freeze({
@@ -53,7 +58,7 @@ export class ProtocolFault extends Error {
 }
 
 /**
- * One binary frame; `payload` is PCM16LE at 16 kHz, `timestampMs` media time.
+ * One binary frame; `payload` is PCM16LE at 16 kHz or an Opus packet, `timestampMs` media time.
  * @typedef {{kind: number, seq: number, timestampMs: number, generation: number, payload: Uint8Array}} AudioFrame
  */
 
@@ -62,7 +67,9 @@ export class ProtocolFault extends Error {
  * @param {number} kind
  */
 function checkPayload(size, kind) {
-  if (kind === KIND.AUDIO_UP) {
+  if (kind === KIND.OPUS_UP || kind === KIND.OPUS_DOWN) {
+    if (size < 1 || size > OPUS_MAX_BYTES) throw new ProtocolFault("frame_size", `Opus payload of ${size} bytes`);
+  } else if (kind === KIND.AUDIO_UP) {
     if (size !== UP_PAYLOAD_BYTES) {
       throw new ProtocolFault("frame_size", `audio_up payload of ${size} bytes, must be ${UP_PAYLOAD_BYTES}`);
     }
@@ -76,9 +83,6 @@ function checkPayload(size, kind) {
  * @returns {ArrayBuffer} header and payload, little endian
  */
 export function packAudio({ kind, seq, timestampMs, generation, payload }) {
-  if (kind !== KIND.AUDIO_UP && kind !== KIND.AUDIO_DOWN) {
-    throw new ProtocolFault("bad_frame", `kind 0x${kind.toString(16)} is not spoken in version 1`);
-  }
   checkPayload(payload.byteLength, kind);
   const bytes = new Uint8Array(HEADER_BYTES + payload.byteLength);
   const view = new DataView(bytes.buffer);
@@ -93,12 +97,12 @@ export function packAudio({ kind, seq, timestampMs, generation, payload }) {
 /**
  * Decode a binary frame of one direction.
  * @param {ArrayBuffer} buffer
- * @param {number} [expected] the kind that this direction may carry; what a server sends by default
+ * @param {"up" | "down"} [direction] what a server sends by default
  * @returns {AudioFrame} `payload` is a view into `buffer`
  * @throws {ProtocolFault} `oversize`, `bad_frame` or `frame_size`
  */
-export function parseAudio(buffer, expected = KIND.AUDIO_DOWN) {
-  if (buffer.byteLength > MAX_BINARY_BYTES && expected === KIND.AUDIO_UP) {
+export function parseAudio(buffer, direction = "down") {
+  if (buffer.byteLength > MAX_BINARY_BYTES && direction === "up") {
     throw new ProtocolFault("oversize", `binary frame of ${buffer.byteLength} bytes`);
   }
   if (buffer.byteLength < HEADER_BYTES) {
@@ -106,7 +110,7 @@ export function parseAudio(buffer, expected = KIND.AUDIO_DOWN) {
   }
   const view = new DataView(buffer);
   const kind = view.getUint8(0);
-  if (kind !== expected) throw new ProtocolFault("bad_frame", `unexpected kind 0x${kind.toString(16)}`);
+  if (!KINDS[direction].includes(kind)) throw new ProtocolFault("bad_frame", `unexpected kind 0x${kind.toString(16)}`);
   checkPayload(buffer.byteLength - HEADER_BYTES, kind);
   return {
     kind,

@@ -6,9 +6,11 @@
 
 import { AudioGraph, MicrophoneError } from "./audio.js";
 import { INITIAL, active, live, reduce } from "./connection.js";
-import { FRAME_MS, PROTOCOL } from "./protocol.js";
+import { speaksOpus } from "./opus.js";
+import { FRAME_MS } from "./protocol.js";
 import { Silence } from "./silence.js";
 import { Link } from "./transport.js";
+import { hello, untold } from "./wishes.js";
 
 /** @typedef {import("./connection.js").State} State */
 /** @typedef {import("./connection.js").Event} Event */
@@ -32,9 +34,10 @@ import { Link } from "./transport.js";
  * @property {number} underruns
  * @property {number} droppedMs by the jitter buffer
  * @property {number} unsent frames that the socket could not take
+ * @property {number} sentBytes of the microphone's frames, on this connection
+ * @property {boolean} opus they travel as Opus
  */
 
-const DIALS = /** @type {const} */ (["pitch_semitones", "energy_db", "rate", "accent", "intensity", "keep_audio", "mix", "mix_share"]);
 /** Own voice: what piles up is only delay. Talk: the server may be a whole credit window ahead. */
 const SLACK_MS = { reconstruct: 80, talk: 600 };
 
@@ -52,12 +55,12 @@ export class Session {
     /** @type {Link | null} */
     this.link = null;
     this.timer = 0;
+    /** Whether Opus is offered; not again once it went wrong here. */
+    this.opus = false;
+    this.opusFailed = false;
     this.silence = new Silence();
     this.audio = new AudioGraph(worklets, {
-      frame: (pcm) => {
-        if (this.link) this.silence.frame(this.link.mediaMs, performance.now());
-        this.link?.sendAudio(pcm, this.state.generation);
-      },
+      frame: (pcm) => this.link?.sendAudio(pcm, this.state.generation),
       began: () => this.silence.began(performance.now(), this.audio.outputMs),
       report: (report) => this.#played(report),
       lost: () => this.dispatch({ type: "microphone_failed", problem: "microphone_lost" }),
@@ -147,7 +150,7 @@ export class Session {
 
   async #openMicrophone() {
     try {
-      await this.audio.open();
+      [this.opus] = await Promise.all([speaksOpus(), this.audio.open()]);
       this.#slack();
       this.dispatch({ type: "microphone_ready", now: performance.now() });
     } catch (error) {
@@ -166,20 +169,27 @@ export class Session {
   #connect(resume) {
     clearTimeout(this.timer);
     this.link?.abandon();
-    const { mode, turn_taking, speaker, emotion, quantizers } = this.wanted;
-    const dials = Object.fromEntries(DIALS.map((name) => [name, this.wanted[name]]).filter(([, value]) => value != null));
     const client = `page; ${navigator.userAgent}`.slice(0, 200);
-    const codecs = ["pcm16"];
+    const codecs = this.opus && !this.opusFailed ? ["opus", "pcm16"] : ["pcm16"];
     const link = new Link(
       this.url,
-      { type: "hello", protocol: PROTOCOL, mode, turn_taking, speaker, emotion, quantizers, ...dials, codecs, resume, client },
+      hello(this.wanted, { codecs, resume, client }),
       {
         message: (message) => this.#received(message),
         audio: (samples, generation, timestampMs) => this.audio.play(samples, generation, timestampMs),
         closed: (code) => {
           if (this.link === link) this.dispatch({ type: "closed", code, now: performance.now() });
         },
-        roundTrip: (roundTripMs) => this.listener.measured({ roundTripMs, unsent: link.dropped }),
+        left: (mediaMs, capturedAt) => this.silence.frame(mediaMs, capturedAt),
+        opusFailed: (reason) => {
+          console.warn("voice: on without Opus:", reason);
+          this.opusFailed = true;
+          link.close();
+        },
+        roundTrip: (roundTripMs) => {
+          const { dropped: unsent, sentBytes, coded: opus } = link;
+          this.listener.measured({ roundTripMs, unsent, sentBytes, opus });
+        },
       },
     );
     this.link = link;
@@ -192,7 +202,7 @@ export class Session {
       case "welcome":
         this.silence.restart();
         this.dispatch({ type: "welcome", message });
-        return this.#reconcile(message.config);
+        return this.configure(untold(this.wanted, message.config));
       case "config":
         Object.assign(this.wanted, message.config);
         this.#slack();
@@ -214,16 +224,6 @@ export class Session {
         console.warn(`voice: ${message.code}: ${message.message} ${message.hint}`);
     }
     this.listener.message(message);
-  }
-
-  /** What was chosen while the connection was away has still to be told. @param {SessionConfig} told */
-  #reconcile(told) {
-    /** @type {Record<string, unknown>} */
-    const change = {};
-    for (const key of /** @type {const} */ (["mode", "speaker", "emotion", "quantizers", "turn_taking", ...DIALS])) {
-      if (this.wanted[key] != null && this.wanted[key] !== (told[key] ?? "")) change[key] = this.wanted[key];
-    }
-    if (Object.keys(change).length > 0) this.link?.send({ type: "config", ...change });
   }
 
   /** @param {PlaybackReport} report */

@@ -37,7 +37,7 @@
 
 /** @typedef {{frame_samples: number, sample_rate: number, max_ahead_ms: number, resume_seconds: number}} Limits */
 /** @typedef {{type: "welcome", protocol: number, session: string, resume_token: string, resumed: boolean,
- *   generation: number, config: SessionConfig, limits: Limits, models: Record<string, string>}} Welcome */
+ *   generation: number, config: SessionConfig, limits: Limits, models: Record<string, string>, codecs?: string[]}} Welcome */
 /** @typedef {{type: "config", config: SessionConfig}} ConfigChanged */
 /** @typedef {{type: "generation", generation: number, reason: "interrupt" | "barge_in" | "config" | "resume"
  *   }} GenerationChanged */
