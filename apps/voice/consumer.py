@@ -7,25 +7,15 @@ Here each socket has a database thread of its own, and no frame touches it.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
 
-from apps.voice import metrics
 from apps.voice.greeting import person_of
 from apps.voice.live_session import LiveSession
 from apps.voice.protocol import ServerEvent
-
-logger = logging.getLogger(__name__)
-
-CLOSE_WAIT_S = 5.0
-"""After our close: how long the peer may take to answer it before the application leaves."""
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from apps.voice.serving import Receive, Send, serve
 
 
 class SocketPeer:
@@ -67,14 +57,7 @@ class VoiceConsumer:
     async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         peer = SocketPeer(send)
         session = LiveSession(peer, await person_of(scope))
-        ears = asyncio.create_task(_hear(receive, peer, session))
-        metrics.count("sockets")
-        try:
-            await session.run()
-            await asyncio.wait({ears}, timeout=CLOSE_WAIT_S)
-        finally:
-            metrics.count("sockets", -1)
-            ears.cancel()
+        await serve(session, _hear(receive, peer, session))
 
 
 async def _hear(receive: Receive, peer: SocketPeer, session: LiveSession) -> None:

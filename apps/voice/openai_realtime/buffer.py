@@ -2,18 +2,20 @@
 
 In server VAD the session hears everything as it comes. In manual turns it hears it as it comes, too, so that an answer
 can begin at once; what is cleared is taken back by dropping the core's open turn and telling it once more what was
-committed before (``again``).
+committed before.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from apps.voice.native import SILENCE, Framer
 from apps.voice.openai_realtime.audio import Decoder, Format, decode_base64, duration_ms
 from apps.voice.openai_realtime.errors import RealtimeError
-from apps.voice.protocol import BYTES_PER_MS, FRAME_MS, UP_PAYLOAD_BYTES
+from apps.voice.protocol import BYTES_PER_MS, FRAME_MS
 
 WAITING_MS = 60_000
 """Audio that may wait to be heard: 2 MB."""
@@ -21,35 +23,85 @@ TURN_MS = 28_000
 """A turn that the client commits is no longer than that: the core ends one after 30 s by itself."""
 SHORTEST_MS = 100
 """As with the original, less is no item."""
-Order = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Done in its turn. ``mark`` is how much had been committed when it was given."""
+
+    do: Callable[[int], None]
+    mark: int
 
 
 class InputBuffer:
-    """``queue`` holds 20 ms frames and orders, in order; :meth:`take` hands them out."""
+    """20 ms frames and orders, in order: :meth:`head` waits for the next one, :meth:`pop` takes it."""
 
     def __init__(self, form: Format) -> None:
         self._decoder = Decoder(form)
         self._queue: deque[bytes | Order] = deque()
-        self._rest = b""
+        self._framer = Framer()
         self._frames = 0
-        self.more = asyncio.Event()
+        self._more = asyncio.Event()
         self.pending_ms = 0.0
         """Appended and not committed."""
         self._pending = bytearray()
         self._committed = bytearray()
+        """What is committed and not answered; it begins at ``_base`` of all that ever was."""
+        self._base = 0
+        self._marks: deque[int] = deque()
+        """Of the orders that wait."""
 
-    def __len__(self) -> int:
-        return len(self._queue)
+    # -- what the session hears ----------------------------------------------------------------------------
+
+    @property
+    def first(self) -> bytes | Order | None:
+        """What is next."""
+        return self._queue[0] if self._queue else None
+
+    async def head(self) -> bytes | Order:
+        """What is next, left in its place; waits for it."""
+        while not self._queue:
+            self._more.clear()
+            await self._more.wait()
+        return self._queue[0]
+
+    def pop(self) -> None:
+        """It was taken."""
+        if isinstance(self._queue.popleft(), bytes):
+            self._frames -= 1
+        else:
+            self._marks.popleft()
+
+    def order(self, do: Callable[[int], None], *, silence_frames: int = 0) -> None:
+        """Call it with the order's mark once everything before it was heard, and so much silence."""
+        for frame in (*self._framer.flush(), *[SILENCE] * silence_frames):
+            self._push(frame)
+        self._queue.append(Order(do, self.mark))
+        self._marks.append(self.mark)
+        self._more.set()
 
     @property
     def waiting_ms(self) -> int:
         """Audio that the session has not heard yet."""
         return self._frames * FRAME_MS
 
+    def drop(self) -> None:
+        """No audio waits any more; orders stay."""
+        self._queue = deque(entry for entry in self._queue if not isinstance(entry, bytes))
+        self._frames = 0
+        self._framer.clear()
+
+    # -- what the client appends ---------------------------------------------------------------------------
+
+    @property
+    def mark(self) -> int:
+        """How much was committed ever."""
+        return self._base + len(self._committed)
+
     @property
     def committed_ms(self) -> int:
-        """Audio of items that wait to be answered."""
-        return len(self._committed) // BYTES_PER_MS
+        """Audio of items that nobody has ordered an answer to."""
+        return (len(self._committed) - self._ordered_bytes()) // BYTES_PER_MS
 
     def change_format(self, form: Format) -> None:
         """From now on audio comes in that format."""
@@ -76,13 +128,11 @@ class InputBuffer:
             self._pending += pcm
         self._feed(pcm)
 
-    def commit(self) -> int:
-        """What was appended is an item; its length in ms."""
-        length_ms = round(self.pending_ms)
+    def commit(self) -> None:
+        """What was appended is an item, or a part of one."""
         self._committed += self._pending
         self._pending.clear()
         self.pending_ms = 0.0
-        return length_ms
 
     def add(self, pcm: bytes) -> None:
         """Audio of an item that the client made: 16 kHz, committed as it comes. Raises :class:`RealtimeError`."""
@@ -91,57 +141,59 @@ class InputBuffer:
         self._committed += pcm
         self._feed(pcm)
 
+    def answered(self, mark: int) -> None:
+        """What was committed up to there is answered."""
+        if mark > self._base:
+            del self._committed[: mark - self._base]
+            self._base = mark
+
+    # -- what is taken back --------------------------------------------------------------------------------
+
+    def take_back(self) -> tuple[bytes, bool]:
+        """What was appended and not committed, gone from here; and whether the session may have heard some of it.
+
+        Then it is to forget its open turn: it will hear anew what was committed.
+        """
+        pending = bytes(self._pending)
+        self._pending.clear()
+        self.pending_ms = 0.0
+        if not pending:
+            return b"", False
+        committed = bytes(self._committed[self._ordered_bytes() :])
+        if self._marks:  # it waits behind an order: nothing of it was heard
+            while isinstance(self._queue[-1], bytes):
+                self._queue.pop()
+                self._frames -= 1
+            self._framer.clear()
+            heard = False
+        else:
+            self.drop()
+            heard = True
+        self._feed(committed)
+        return pending, heard
+
     def clear(self) -> bool:
         """What was appended and not committed counts for nothing; whether the session may have heard some of it."""
-        heard = bool(self._pending)
-        self.pending_ms = 0.0
-        self._pending.clear()
         self._decoder = Decoder(self._decoder.form)
-        return heard
+        return self.take_back()[1]
 
-    def again(self) -> None:
-        """Queue what is committed once more, in place of all that waits."""
+    def start_anew(self) -> None:
+        """Nothing was ever appended; orders stay."""
         self.drop()
-        self._feed(bytes(self._committed))
+        self.clear()
+        self.answered(self.mark)
 
-    def drop(self) -> None:
-        """Nothing waits any more."""
-        self._queue.clear()
-        self._frames, self._rest = 0, b""
-
-    def answered(self) -> None:
-        """What was committed has got its answer, or is being answered."""
-        self._committed.clear()
-
-    def order(self, order: Order, *, silence_frames: int = 0) -> None:
-        """Do that once everything before it was heard, and so much silence."""
-        if self._rest:
-            self._push(self._rest + bytes(UP_PAYLOAD_BYTES - len(self._rest)))
-            self._rest = b""
-        for _ in range(silence_frames):
-            self._push(bytes(UP_PAYLOAD_BYTES))
-        self._queue.append(order)
-        self.more.set()
-
-    def take(self) -> Iterator[bytes | Order]:
-        """What waits, until nothing does."""
-        while self._queue:
-            entry = self._queue.popleft()
-            if isinstance(entry, bytes):
-                self._frames -= 1
-            yield entry
+    def _ordered_bytes(self) -> int:
+        return max(0, self._marks[-1] - self._base) if self._marks else 0
 
     def _feed(self, pcm: bytes) -> None:
-        pcm = self._rest + pcm
-        whole = len(pcm) - len(pcm) % UP_PAYLOAD_BYTES
-        for at in range(0, whole, UP_PAYLOAD_BYTES):
-            self._push(pcm[at : at + UP_PAYLOAD_BYTES])
-        self._rest = pcm[whole:]
+        for frame in self._framer.cut(pcm):
+            self._push(frame)
 
     def _push(self, frame: bytes) -> None:
         self._queue.append(frame)
         self._frames += 1
-        self.more.set()
+        self._more.set()
 
 
 def _too_long() -> RealtimeError:

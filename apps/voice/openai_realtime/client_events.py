@@ -36,7 +36,7 @@ class Append(_Event):
     """Audio in the session's input format, base64; not acknowledged."""
 
     type: Literal["input_audio_buffer.append"]
-    audio: str
+    audio: Annotated[str, Field(max_length=MAX_APPEND_BASE64)]
 
 
 class Commit(_Event):

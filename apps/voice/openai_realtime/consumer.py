@@ -16,7 +16,6 @@ from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 
 from apps.speakers.selectors import DEFAULT_SPEAKER, emotions_published, speaker_default, speakers_published
-from apps.voice import metrics
 from apps.voice.access import transient_guest_key
 from apps.voice.captions import caption_of
 from apps.voice.greeting import Person
@@ -26,14 +25,12 @@ from apps.voice.openai_realtime.adapter import RealtimeSide
 from apps.voice.openai_realtime.errors import RealtimeError
 from apps.voice.openai_realtime.keys import SUBPROTOCOL, Caller, caller_of, key_of
 from apps.voice.openai_realtime.session import Offer, SessionConfig, SessionPatch
+from apps.voice.serving import Receive, Send, serve
 
-CLOSE_WAIT_S = 5.0
 CAPTION_S = 3.0
 EVENTS_PER_S, EVENTS_AT_ONCE = 500, 5_000
 POLICY_VIOLATION = 4014
 """1008 on the wire."""
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class RealtimeConsumer:
@@ -58,21 +55,12 @@ class RealtimeConsumer:
 
 
 async def _serve(scope: dict[str, Any], receive: Receive, send: Send, caller: Caller, offer: Offer) -> None:
-    config = SessionConfig(offer, _model(scope))
-    side = RealtimeSide(send, config, caption=_caption if settings.VOICE_REALTIME_TRANSCRIPTS else None)
+    config = SessionConfig(offer, _model(scope), transcripts=settings.VOICE_REALTIME_TRANSCRIPTS)
+    side = RealtimeSide(send, config, caption=_caption if config.transcripts else None)
     person = Person(caller.user, transient_guest_key(), session_key=None, api_token_id=caller.api_token_id)
     session = LiveSession(side, person)
     side.begin(session, f"openai realtime: {_agent(scope)}", SessionPatch.model_validate(caller.session))
-    pumps = [asyncio.create_task(pump) for pump in (side.speak(), side.feed(), side.watch())]
-    ears = asyncio.create_task(_hear(receive, side, session))
-    metrics.count("sockets")
-    try:
-        await session.run()
-        await asyncio.wait({ears}, timeout=CLOSE_WAIT_S)
-    finally:
-        metrics.count("sockets", -1)
-        for task in (ears, *pumps):
-            task.cancel()
+    await serve(session, _hear(receive, side, session), side.speak(), side.feed(), side.watch())
 
 
 async def _hear(receive: Receive, side: RealtimeSide, session: LiveSession) -> None:
@@ -80,7 +68,7 @@ async def _hear(receive: Receive, side: RealtimeSide, session: LiveSession) -> N
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            side.open = False
+            side.hung_up()
             session.gone()
             return
         await side.ready.wait()

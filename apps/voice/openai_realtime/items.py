@@ -103,7 +103,7 @@ class Conversation:
         item = self.find(item_id)
         if item["role"] != "assistant":
             raise RealtimeError("only answers can be truncated", param="item_id")
-        heard = min(audio_end_ms, self._heard_ms.get(item_id, audio_end_ms))
+        heard = min(audio_end_ms, self._heard_ms.get(item_id, 0))
         for part in item["content"]:
             if "transcript" in part:
                 part["transcript"] = ""  # what of the words was heard, nobody knows

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from apps.voice.openai_realtime.audio import Encoder, Format, in_base64
+from apps.voice.openai_realtime.clock import now
 from apps.voice.openai_realtime.items import Conversation
 from apps.voice.openai_realtime.server_events import Emit, Item, new_id
 from apps.voice.protocol import BYTES_PER_MS
@@ -40,7 +40,7 @@ class Response:
     ends_at_ms: int | None = None
     """How long the whole answer is, once the core has told."""
     reason: str = ""
-    stirred_at: float = field(default_factory=time.monotonic)
+    stirred_at: float = field(default_factory=now)
 
     @property
     def length_ms(self) -> int:
@@ -66,7 +66,7 @@ class Responses:
     def asked(self) -> None:
         """The core was told to answer the active one."""
         if self.active is not None:
-            self.active.asked, self.active.stirred_at = True, time.monotonic()
+            self.active.asked, self.active.stirred_at = True, now()
             self._idle.clear()
 
     async def unasked(self) -> None:
@@ -85,7 +85,7 @@ class Responses:
         response = self.active
         if response is None or response.item is not None:
             return
-        response.stirred_at = time.monotonic()
+        response.stirred_at = now()
         response.item = item = self._conversation.message("assistant", [], status="in_progress")
         self._emit("response.output_item.added", response_id=response.id, output_index=0, item=item)
         self._conversation.add(item)
@@ -98,7 +98,7 @@ class Responses:
             return
         self.begin()
         assert response.item is not None
-        response.stirred_at = time.monotonic()
+        response.stirred_at = now()
         response.pcm += pcm
         if response.turn is not None:
             self._conversation.spoken(response.item["id"], response.turn, response.length_ms)

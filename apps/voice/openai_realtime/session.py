@@ -22,6 +22,8 @@ EAGERNESS: dict[str, tuple[int, int]] = {
 }
 """Bounds of the silence that ends a turn, by how finished it sounds: ``semantic_vad`` in our terms."""
 ENDPOINT_MS = (100, 5000)
+PADDING_MS = (0, 1200)
+"""As much from before the speech as the inference server keeps."""
 SPEED = (0.5, 1.5)
 
 
@@ -102,8 +104,10 @@ class Offer:
 class SessionConfig:
     """The configuration of one connection. ``effective`` is what the client is told."""
 
-    def __init__(self, offer: Offer, model: str) -> None:
+    def __init__(self, offer: Offer, model: str, *, transcripts: bool = True) -> None:
         self._offer = offer
+        self.transcripts = transcripts
+        """Whether the platform tells what was said, in letters."""
         pcm = {"type": "audio/pcm", "rate": 24_000}
         self._value: dict[str, Any] = {
             "type": "realtime",
@@ -171,7 +175,9 @@ class SessionConfig:
                     assert patch.audio is not None
                     assert patch.audio.input is not None
                     sides[side][name] = _merged_detection(sides[side][name], patch.audio.input.turn_detection)
-                elif name in ("transcription", "noise_reduction") or value is not None:
+                elif name == "transcription":
+                    sides[side][name] = value if self.transcripts else None
+                elif name == "noise_reduction" or value is not None:
                     sides[side][name] = value
         self._value = merged
 
@@ -188,8 +194,20 @@ class SessionConfig:
         if detection["type"] == "semantic_vad":
             low, high = EAGERNESS[detection["eagerness"]]
         else:
-            low = high = min(ENDPOINT_MS[1], max(ENDPOINT_MS[0], detection["silence_duration_ms"]))
+            low = high = detection["silence_duration_ms"]
         return {**wishes, "turn_taking": "stream", "endpoint_min_ms": low, "endpoint_max_ms": high}
+
+    def listening(self) -> tuple[float | None, int | None]:
+        """The probability that counts as speech, and how many ms from before it are heard; None: the server's own."""
+        detection = self._value["audio"]["input"]["turn_detection"]
+        if detection is None or detection["type"] != "server_vad":
+            return None, None
+        return detection["threshold"], detection["prefix_padding_ms"]
+
+    @property
+    def padding_ms(self) -> int:
+        """How much of a turn's audio lies before its speech."""
+        return self.listening()[1] or 0
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -236,9 +254,17 @@ def _format(kind: Format) -> dict[str, Any]:
     return {"type": kind, "rate": RATES[kind]} if kind == "audio/pcm" else {"type": kind}
 
 
+def _within(given: dict[str, Any]) -> dict[str, Any]:
+    """Durations as they can be applied: the client is told those."""
+    for name, (low, high) in (("silence_duration_ms", ENDPOINT_MS), ("prefix_padding_ms", PADDING_MS)):
+        if name in given:
+            given[name] = min(high, max(low, given[name]))
+    return given
+
+
 def _detection(detection: ServerVad | SemanticVad) -> dict[str, Any]:
     """With the protocol's defaults for what is not given."""
-    given = detection.model_dump(exclude_none=True)
+    given = _within(detection.model_dump(exclude_none=True))
     common = {"create_response": True, "interrupt_response": True}
     if isinstance(detection, SemanticVad):
         return {"type": "semantic_vad", "eagerness": "auto", **common, **given}
@@ -251,4 +277,4 @@ def _merged_detection(before: dict[str, Any] | None, new: ServerVad | SemanticVa
         return None
     if before is None or before["type"] != new.type:
         return _detection(new)
-    return {**before, **new.model_dump(exclude_none=True)}
+    return {**before, **_within(new.model_dump(exclude_none=True))}

@@ -64,6 +64,15 @@ class Turns:
         at_ms = max(at_ms, speech.start_ms)
         self._emit("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=speech.item_id)
 
+    def abandon(self) -> bool:
+        """What is being said counts for nothing; whether something was."""
+        speech, self._speech = self._speech, None
+        if speech is None or not speech.told:
+            return False
+        if not speech.stopped:
+            self._emit("input_audio_buffer.speech_stopped", audio_end_ms=speech.start_ms, item_id=speech.item_id)
+        return True
+
     def ended(self, start_ms: int, end_ms: int) -> None:
         """What was said is over and will be answered."""
         if self._speech is None:

@@ -19,17 +19,15 @@ from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
 
+from apps.voice.native import FEED_S, SILENCE, TAIL_FRAMES, Framer, NativeClient, Session
 from apps.voice.protocol import (
     BYTES_PER_MS,
     FRAME_MS,
-    UP_PAYLOAD_BYTES,
     AnswerEvent,
-    AudioFrame,
     Busy,
     ConfigChanged,
     ErrorCode,
     ErrorEvent,
-    FrameKind,
     GenerationChanged,
     Notice,
     Pong,
@@ -39,14 +37,12 @@ from apps.voice.protocol import (
     Stats,
     TurnStored,
     Welcome,
-    pack_audio,
     parse_audio_down,
 )
 from apps.voice.simple.messages import Audio, Config, End, Format, Interrupt, SimpleMessage, encode
 
 WAITING_MS = 30_000
 """Audio of a client that may wait to be fed."""
-FEED_S = FRAME_MS / 1000 / 2
 ECHO_AHEAD_MS = 200
 """When the session echoes every frame, no more than that may be unanswered: a busy machine then slows the feeding
 instead of dropping frames."""
@@ -54,8 +50,6 @@ ECHO_PATIENCE_S = 0.5
 REPORT_S = 0.05
 PIECE_MS = 200
 """An answer leaves in pieces of that length, its first frame at once."""
-TAIL_FRAMES = 10
-"""Silence after what was said: the codec holds back 20 ms, and a word may end in the last frame."""
 SETTLE_S = 0.25
 """With nothing fed and nothing coming back for so long, an echoed stretch is complete."""
 
@@ -94,19 +88,16 @@ class SimpleSide:
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         self._send = send
         self.open = True
-        self._session: Any = None
+        self._core = NativeClient()
         self._pending: deque[bytes | None] = deque()
         """Frames to feed; None ends a stretch."""
-        self._rest = b""
+        self._framer = Framer()
         self._more = asyncio.Event()
         self._owed_ms = 0
         self._came = asyncio.Event()
         self._ready = asyncio.Event()
         self._wishes: dict[str, Any] = {}
         """Configuration that came before the session was there."""
-        self._seq = 0
-        self._generation = 0
-        self._pressed = False
         self._mode = "talk"
         self._turn_taking = "push"
         self._breakdown: dict[str, float] = {}
@@ -114,9 +105,9 @@ class SimpleSide:
         self._played: tuple[int, int] = (0, 0)
         self._reported: tuple[int, int] = (0, 0)
 
-    def begin(self, session: Any) -> None:
+    def begin(self, session: Session) -> None:
         """Greet. A platform without a speech-to-speech model says so, and gets a second, humbler greeting."""
-        self._session = session
+        self._core.attach(session)
         self._hello("talk")
 
     # -- from the client: never waits ----------------------------------------------------------------------
@@ -129,42 +120,34 @@ class SimpleSide:
             self._configure(message.config.wishes())
         elif isinstance(message, Interrupt):
             self._pending.clear()
-            self._native(type="interrupt")
+            self._core.say(type="interrupt")
         elif isinstance(message, End):
-            self._native(type="end")
+            self._core.say(type="end")
         else:
-            self._native(type="ping", id=0, t=0.0)
+            self._core.say(type="ping", id=0, t=0.0)
 
     def _hear_audio(self, message: Audio) -> None:
-        pcm = self._rest + message.pcm16()
-        if len(self._pending) * FRAME_MS + len(pcm) / BYTES_PER_MS > WAITING_MS:
+        pcm = message.pcm16()
+        if len(self._pending) * FRAME_MS + (self._framer.waiting_bytes + len(pcm)) / BYTES_PER_MS > WAITING_MS:
             hint = "wait for the answer, or send at most as fast as you speak"
             raise ProtocolFault(ErrorCode.OVERSIZE, f"audio: more than {WAITING_MS // 1000} s wait", hint)
         self._configure(message.config.wishes())
         self._answer.form, self._answer.stream = message.format, message.stream
         self._answer.asked_at, self._answer.latency_ms = time.monotonic(), None
+        self._pending.extend(self._framer.cut(pcm))
         if message.end:
-            pcm += bytes(-len(pcm) % UP_PAYLOAD_BYTES)
-        whole = len(pcm) - len(pcm) % UP_PAYLOAD_BYTES
-        self._pending.extend(pcm[at : at + UP_PAYLOAD_BYTES] for at in range(0, whole, UP_PAYLOAD_BYTES))
-        self._rest = pcm[whole:]
-        if message.end:
-            self._pending.extend([bytes(UP_PAYLOAD_BYTES)] * TAIL_FRAMES)
-            self._pending.append(None)
+            self._pending.extend([*self._framer.flush(), *[SILENCE] * TAIL_FRAMES, None])
         self._more.set()
 
     def _configure(self, wishes: dict[str, Any]) -> None:
         if wishes and self._ready.is_set():
-            self._native(type="config", **wishes)
+            self._core.say(type="config", **wishes)
         else:
             self._wishes |= wishes
 
     def _hello(self, mode: str) -> None:
         self._mode = mode
-        self._native(type="hello", protocol=1, mode=mode, turn_taking="push", client="simple protocol")
-
-    def _native(self, **message: Any) -> None:
-        self._session.receive_text(json.dumps(message))
+        self._core.say(type="hello", protocol=1, mode=mode, turn_taking="push", client="simple protocol")
 
     # -- pumps ---------------------------------------------------------------------------------------------
 
@@ -176,12 +159,11 @@ class SimpleSide:
             while self._pending:
                 frame = self._pending.popleft()
                 if frame is None:
-                    self._release()
+                    self._core.release("release")
                     continue
-                self._press()
-                head = AudioFrame(FrameKind.AUDIO_UP, self._seq, self._seq * FRAME_MS, self._generation, frame)
-                self._seq += 1
-                self._session.receive_bytes(pack_audio(head))
+                if self._mode == "talk" and self._turn_taking == "push":
+                    self._core.press()
+                self._core.frame(frame)
                 await asyncio.sleep(FEED_S)
                 await self._in_step()
             await self._more.wait()
@@ -199,24 +181,13 @@ class SimpleSide:
             except TimeoutError:
                 self._owed_ms = 0  # dropped on the way, or stale
 
-    def _press(self) -> None:
-        if not self._pressed and self._mode == "talk" and self._turn_taking == "push":
-            self._native(type="key", event="press")
-            self._pressed = True
-
-    def _release(self) -> None:
-        if self._pressed:
-            self._native(type="key", event="release")
-            self._pressed = False
-
     async def report(self) -> None:
         """What was sent counts as played; an echo that has ended is said to be complete."""
         while True:
             await asyncio.sleep(REPORT_S)
             if self._played != self._reported:
                 self._reported = self._played
-                generation, played_ms = self._played
-                self._native(type="played", generation=generation, played_ms=played_ms, buffered_ms=0, underruns=0)
+                self._core.played(*self._played)
             settled = self._answer.last_at and time.monotonic() - self._answer.last_at > SETTLE_S
             if self._mode == "reconstruct" and settled and not self._pending:
                 await self._flush(final=True)
@@ -227,7 +198,7 @@ class SimpleSide:
         """An event of the session, in simple words."""
         match message:
             case Welcome():
-                self._generation = message.generation
+                self._core.generation = message.generation
                 self._follow(message.config.mode, message.config.turn_taking)
                 await self._say(
                     type="ready",
@@ -243,7 +214,7 @@ class SimpleSide:
                 self._follow(message.config.mode, message.config.turn_taking)
                 await self._say(type="config", config=message.config.model_dump())
             case GenerationChanged():
-                self._generation = message.generation
+                self._core.generation = message.generation
                 self._answer.pcm.clear()
                 self._answer.pieces, self._answer.last_at = 0, 0.0
                 if message.reason in ("interrupt", "barge_in"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,12 +10,9 @@ from asgiref.sync import ThreadSensitiveContext
 from apps.voice.greeting import person_of
 from apps.voice.live_session import LiveSession
 from apps.voice.protocol import MAX_OFFENCES, ErrorCode, ProtocolFault
+from apps.voice.serving import Receive, Send, serve
 from apps.voice.simple.adapter import SimpleSide
 from apps.voice.simple.messages import parse
-
-CLOSE_WAIT_S = 5.0
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class SimpleConsumer:
@@ -35,14 +31,7 @@ class SimpleConsumer:
             side = SimpleSide(send)
             session = LiveSession(side, await person_of(scope))
             side.begin(session)
-            ears = asyncio.create_task(_hear(receive, side, session))
-            pumps = [asyncio.create_task(side.feed()), asyncio.create_task(side.report())]
-            try:
-                await session.run()
-                await asyncio.wait({ears}, timeout=CLOSE_WAIT_S)
-            finally:
-                for task in (ears, *pumps):
-                    task.cancel()
+            await serve(session, _hear(receive, side, session), side.feed(), side.report())
 
 
 async def _hear(receive: Receive, side: SimpleSide, session: LiveSession) -> None:
