@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.test import Client
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from jsonschema import Draft4Validator
 from rest_framework.test import APIClient
 from schemathesis.core import NotSet
 
@@ -26,6 +27,7 @@ from tests.api.matrix import PEOPLE
 from tests.api.world import World, make_world
 from tests.support.factories import make_user
 from tests.support.stack import ROOT
+from voiceplatform.api.examples import EXAMPLES as REQUESTS
 
 SNAPSHOT = ROOT / "docs/openapi.yaml"
 EXAMPLES = {"nobody": 1, "sita": 3, "ravana": 1, "Viewer": 1, "Operator": 2, "Trainer": 2, "Admin": 3}
@@ -54,6 +56,26 @@ def test_every_operation_is_described_and_can_fail_in_words() -> None:
             assert operation["description"].strip(), (method, path)
             assert "application/problem+json" in operation["responses"]["default"]["content"], (method, path)
             assert operation["tags"] not in ([], ["api"]), (method, path)
+
+
+def test_every_json_request_has_an_example_that_its_schema_allows() -> None:
+    schema = yaml.safe_load(SNAPSHOT.read_text())
+    shown = 0
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is None:
+                continue
+            examples = [one["value"] for one in body.get("examples", {}).values()]
+            assert examples, f"{method} {path}: add one to voiceplatform/api/examples.py"
+            # OpenAPI 3.0 bounds numbers as draft 4 does
+            check = Draft4Validator({**body["schema"], "components": schema["components"]})
+            for example in examples:
+                faults = [f"{error.json_path}: {error.message}" for error in check.iter_errors(example)]
+                assert not faults, (method, path, faults)
+                shown += 1
+    assert shown > len(REQUESTS)
+    assert all(path in schema["paths"] for _method, path in REQUESTS)
 
 
 @pytest.mark.django_db

@@ -54,6 +54,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "voiceplatform.api.schema.add_problems",
+        "voiceplatform.api.examples.add_examples",
     ],
     "SORT_OPERATIONS": True,
     "ENUM_NAME_OVERRIDES": {
