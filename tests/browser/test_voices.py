@@ -3,8 +3,10 @@ answer, measured in the audio that was sent; and a voice by ear before it is sav
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import secrets
 import urllib.request
 from collections.abc import Iterator
@@ -135,15 +137,26 @@ def test_a_pitch_set_anywhere_is_heard_in_the_next_answer(
     assert own - rest_api > 2, heard
 
 
+SAMPLE = """async () => {
+  const form = document.querySelector("[data-audition]").closest("form");
+  const data = new FormData(form);
+  data.set("object", document.querySelector("[data-audition]").dataset.object);
+  data.set("with", "neutral");
+  const answer = await fetch(document.querySelector("[data-audition]").dataset.audition, {method: "POST", body: data});
+  return btoa(Array.from(new Uint8Array(await answer.arrayBuffer()), (byte) => String.fromCharCode(byte)).join(""));
+}"""
+"""What the button asks for: Chromium's inspector keeps no body that must not be stored."""
+
+
 def test_a_voice_is_heard_with_dials_that_nobody_saved(form: Page, embedded: Stack) -> None:
     place = form.locator("[data-audition]")
+    place.locator("[data-hear]").click()
+    expect(place).to_have_attribute("data-heard", "1", timeout=PATIENCE_MS)
+    expect(place.locator("[data-hear]")).to_have_class(re.compile("is-playing"))
     heard = []
-    for number, semitones in enumerate(("0", "9"), start=1):
+    for semitones in ("0", "9"):
         form.fill("input[name=pitch_semitones]", semitones)
-        with form.expect_response("**/audition/") as answer:
-            place.locator("[data-hear]").click()
-        expect(place).to_have_attribute("data-heard", str(number), timeout=PATIENCE_MS)
-        samples, _rate = soundfile.read(io.BytesIO(answer.value.body()), dtype="float32")
+        samples, _rate = soundfile.read(io.BytesIO(base64.b64decode(form.evaluate(SAMPLE))), dtype="float32")
         track = pitch_of(samples)
         heard.append(12 * float(np.log2(np.median(track[track > 0]) / 100)))
     assert heard[1] - heard[0] > 2, heard
