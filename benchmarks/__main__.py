@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
     parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
     parser.add_argument("--db-stall-ms", type=int, default=200, help="database call that others hold (0: skip)")
+    parser.add_argument("--conversations", action="store_true", help="beside a training: of conversations")
     options = parser.parse_args()
     what = options.what or ["codec", "serve", "live"]
     result: dict[str, Any] = {
@@ -66,7 +67,9 @@ def main() -> int:
                 result["beside_training"] = []
                 for clients in (int(part) for part in options.clients.split(",")):
                     print(f"live path beside a training, {clients} at a time …", file=sys.stderr)
-                    measured = measure_beside_training(product, clients, options.seconds)
+                    measured = measure_beside_training(
+                        product, clients, options.seconds, conversations=options.conversations
+                    )
                     result["beside_training"].append(measured)
     except (subprocess.CalledProcessError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""The live path while a training runs on the same cores, started as a job's supervisor starts it (lowest priority)."""
+"""The live path while a training runs on the same cores, started as a job's supervisor starts it (lowest priority).
+
+Of one's own voice through the codec, or of conversations: then from the end of the speech to the answer's first audio.
+"""
 
 import asyncio
 import contextlib
@@ -17,6 +20,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from benchmarks.conversation import measure_talk
 from benchmarks.live import measure
 from benchmarks.product import ROOT, Product
 
@@ -58,24 +62,34 @@ def steps(folder: Path) -> int:
     return int(json.loads((folder / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"])
 
 
-def measure_beside_training(product: Product, clients: int, seconds: float) -> dict[str, Any]:
-    """p95 of the round trip without and with a training, in turns; the ratio is that of the medians."""
+def measure_beside_training(
+    product: Product, clients: int, seconds: float, *, conversations: bool = False
+) -> dict[str, Any]:
+    """p95 without and with a training, in turns; the ratio is that of the medians."""
+
+    def live() -> dict[str, Any]:
+        measured = measure_talk if conversations else measure
+        return asyncio.run(measured(product, clients, seconds))
+
     alone: list[dict[str, Any]] = []
     beside: list[dict[str, Any]] = []
     trained = 0
     for _ in range(ROUNDS):
-        alone.append(asyncio.run(measure(product, clients, seconds)))
+        alone.append(live())
         with tempfile.TemporaryDirectory() as name, training(Path(name)):
-            beside.append(asyncio.run(measure(product, clients, seconds)))
+            beside.append(live())
             trained += steps(Path(name))
-    before, during = (median(row["round_trip_ms"]["p95"] for row in rows) for rows in (alone, beside))
+    what, late = ("first_packet_ms", "late_ticks") if conversations else ("round_trip_ms", "late")
+    before, during = (median(row[what]["p95"] for row in rows) for rows in (alone, beside))
     return {
         "clients": clients,
         "rounds": ROUNDS,
+        "measured": what,
         "alone_p95_ms": before,
         "beside_p95_ms": during,
         "ratio": round(during / before, 2),
-        "late_alone": sum(row["late"] for row in alone),
-        "late_beside": sum(row["late"] for row in beside),
+        "late_alone": sum(row[late] for row in alone),
+        "late_beside": sum(row[late] for row in beside),
+        "answers": sum(row.get("answered", 0) for row in (*alone, *beside)),
         "training_steps": trained,
     }

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def token(stack: Stack) -> str:
-    """Of an operator who has spoken once."""
+    """Of somebody who has spoken once, and may what an operator and a trainer may."""
 
     def make() -> str:
         from django.contrib.auth.models import Group
@@ -45,7 +45,7 @@ def token(stack: Stack) -> str:
         from apps.voice.services import session_open, turn_record
 
         user = make_user("examples")
-        user.groups.add(Group.objects.get(name="Operator"))
+        user.groups.set(Group.objects.filter(name__in=["Operator", "Trainer"]))
         opened = session_open(
             user=user,
             guest_key="",
@@ -58,7 +58,7 @@ def token(stack: Stack) -> str:
         with override_settings(MEDIA_ROOT=stack.folder / "media"):
             turn_record(session_id=opened.session.pk, draft=draft())
         expires_at = timezone.now() + timedelta(hours=1)
-        scopes = ["read", "config:write", "chat"]
+        scopes = ["read", "config:write", "chat", "train"]
         return token_create(user=user, name="examples", scopes=scopes, expires_at=expires_at)[1]
 
     return stack.query(make)

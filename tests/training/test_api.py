@@ -67,6 +67,30 @@ def test_a_training_is_started_once(api: APIClient, dataset: Dataset) -> None:
     assert api.get(first["Location"]).json()["status"] == "queued"
 
 
+def test_pairs_and_an_ingest_are_started_once(api: APIClient, tmp_path: Path) -> None:
+    pairs = {"name": "First pairs", "size": "tiny"}
+    asked = [api.post("/api/v1/datasets/pairs", pairs, format="json", headers={"Idempotency-Key": "p"}) for _ in "12"]
+    assert asked[0].json()["id"] == asked[1].json()["id"]
+    assert Dataset.objects.count() == Job.objects.count() == 1
+    made = api.post("/api/v1/datasets", {"name": "Mine"}, format="json").json()["id"]
+    sound = SimpleUploadedFile("a.wav", write_tone(tmp_path / "a.wav").read_bytes())
+    assert api.post(f"/api/v1/datasets/{made}/files", {"files": sound}, format="multipart").status_code == 201
+    url, key = f"/api/v1/datasets/{made}/ingest", {"Idempotency-Key": "i"}
+    assert api.post(url, headers=key).json()["id"] == api.post(url, headers=key).json()["id"]
+    assert Job.objects.filter(kind="ingest").count() == 1
+
+
+@pytest.mark.usefixtures("trainer")
+def test_several_gpus_are_for_trainings_on_cuda(api: APIClient, dataset: Dataset, settings: Any) -> None:
+    settings.VOICE_QUEUES = ["cpu", "gpu"]
+    body = {"kind": "train_codec", "recipe": "tiny", "datasets": [str(dataset.pk)], "gpus": 2}
+    refused = api.post("/api/v1/jobs", body, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_device")
+    assert api.post("/api/v1/jobs", body | {"device": "cuda", "gpus": 99}, format="json").status_code == 400
+    started = api.post("/api/v1/jobs", body | {"device": "cuda"}, format="json")
+    assert (started.status_code, started.json()["queue"], started.json()["config"]["gpus"]) == (201, "gpu", 2)
+
+
 @pytest.mark.usefixtures("trainer")
 @pytest.mark.parametrize(
     ("change", "words"),

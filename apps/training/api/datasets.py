@@ -196,6 +196,7 @@ class DatasetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
 
     @extend_schema(request=NewPairsSerializer, responses={202: JobSerializer})
     @action(detail=False, methods=["post"])
+    @idempotent
     def pairs(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Have our own voices speak the corpus: a new dataset of questions and answers, and the job that makes it."""
         given = NewPairsSerializer(data=request.data)
@@ -205,6 +206,7 @@ class DatasetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
 
     @extend_schema(request=None, responses={202: JobSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def ingest(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Start the job that makes clips and a manifest of what was sent."""
         job = services.dataset_ingest(dataset_id=self.get_object().pk, user=request.user)
