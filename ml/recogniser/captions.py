@@ -20,6 +20,8 @@ from ml.recogniser.decode import padded_distances
 
 NEAR = 0.34
 """A corpus text is taken when at most this share of its phones would have to change."""
+_AT_ONCE = 64
+"""Texts that are compared phone by phone before it is asked whether another can be nearer."""
 _VOWEL_LETTERS = dict(
     zip(PHONES[1:13], ["అ", "ఆ", "ఇ", "ఈ", "ఉ", "ఊ", "ఎ", "ఏ", "ఐ", "ఒ", "ఓ", "ఔ"], strict=True)  # noqa: RUF100
 )
@@ -77,8 +79,10 @@ class Captioner:
         ids = [[PHONE_ID[p] for p in phones_of(text)] for text in self.texts]
         self._lengths = np.array([len(i) for i in ids], np.int64)
         self._padded = np.full((len(ids), int(self._lengths.max(initial=1))), -1, np.int64)
+        self._counts = np.zeros((len(ids), len(PHONES)), np.int16)
         for row, sequence in enumerate(ids):
             self._padded[row, : len(sequence)] = sequence
+            np.add.at(self._counts[row], sequence, 1)
         self._words: dict[tuple[str, ...], str] = {}
         for text in self.texts:
             for word in words(text):
@@ -90,23 +94,33 @@ class Captioner:
         """Knows every question and answer of the corpus (the shipped one by default)."""
         return _shipped() if corpus is None else cls(corpus_texts(corpus))
 
-    def nearest(self, phones: Sequence[str]) -> Caption | None:
-        """The known text that sounds nearest, however far; None without any."""
+    def nearest(self, phones: Sequence[str], within: float = 1.0) -> Caption | None:
+        """The known text that sounds nearest, however far; None without any. Where none is at most `within` away, the
+        nearest of those that were looked at.
+        """
         query = [PHONE_ID[p] for p in phones if p not in NON_SPEECH]
         if not self.texts or not query:
             return None
-        # a text of another length cannot be near: its distance is at least the difference
-        able = np.abs(self._lengths - len(query)) <= max(6, len(query) // 2)
-        rows = np.flatnonzero(able) if able.any() else np.arange(len(self.texts))
-        lengths = self._lengths[rows]
-        distances = padded_distances(query, self._padded[rows, : int(lengths.max())], lengths)
-        shares = distances / np.maximum(lengths, len(query))
-        best = int(shares.argmin())
-        return Caption(self.texts[int(rows[best])], float(shares[best]), True)
+        # No text is nearer than the phones that it has too many or too few: whoever may be nearest comes first.
+        more = self._counts - np.bincount(query, minlength=len(PHONES)).astype(np.int16)
+        least = np.maximum(more.clip(min=0).sum(axis=1), (-more).clip(min=0).sum(axis=1))
+        longest = np.maximum(self._lengths, len(query))
+        order = np.argsort(least / longest, kind="stable")
+        best, share = -1, np.inf
+        for start in range(0, len(order), _AT_ONCE):
+            rows = order[start : start + _AT_ONCE]
+            bound = least[rows[0]] / longest[rows[0]]
+            if bound >= share or (start and bound > within):
+                break
+            lengths = self._lengths[rows]
+            shares = padded_distances(query, self._padded[rows, : int(lengths.max())], lengths) / longest[rows]
+            if shares.min() < share:
+                best, share = int(rows[int(shares.argmin())]), float(shares.min())
+        return Caption(self.texts[best], share, True)
 
     def caption(self, phones: Sequence[str]) -> Caption:
         """A known text when one is near enough (`NEAR`), else letters by rule."""
-        found = self.nearest(phones)
+        found = self.nearest(phones, NEAR)
         if found is not None and found.distance <= NEAR:
             return found
         return Caption(self.by_rule(phones), found.distance if found else 1.0, False)

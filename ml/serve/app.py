@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,11 @@ from ml.serve.sockets import Listener, bind
 from ml.vad import SegmenterConfig, SileroVad, VadBank
 
 log = logging.getLogger(__name__)
+
+
+SWITCH_S = 0.0005
+"""For how long a thread may keep the interpreter while another wants it. The device thread gives it up for each of some
+hundred operations of a step, and would wait Python's usual 5 ms for it whenever a caption is made meanwhile."""
 
 
 class StartError(RuntimeError):
@@ -184,6 +190,7 @@ async def run(options: ServeOptions) -> int:
     Raises:
         StartError, CheckpointError, VadError, ListenError: nothing was served; each is one line for the user.
     """
+    sys.setswitchinterval(SWITCH_S)
     device = choose_device(options.device)
     service = Service(load_shelf(options, device), device, options)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,17 +1,15 @@
 """Work on recordings beside the device thread, on a thread of its own: the codec lab, and captions.
 
-Live sessions come first: the thread has a low priority of its own (a property of a thread on Linux), works in pieces of
-half a second, and after each rests as long as the piece took while anybody talks. One recording at a time; a few wait.
-A caption takes about a tenth of a second and goes before the lab.
+Live sessions come first: the thread works in pieces of half a second, and after each rests as long as the piece took
+while anybody talks. It has no low priority of its own: the device thread would wait for the interpreter's lock with it.
+One recording at a time; a few wait. A caption takes less than a tenth of a second and goes before the lab.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import math
-import os
 import queue
 import threading
 import time
@@ -33,7 +31,6 @@ WAITING = 3
 """Recordings that may wait behind the one in work: at most some seconds each."""
 CAPTIONS_WAITING = 16
 PIECE_S = 0.5
-NICENESS = 10
 PCM_SCALE = 32_768.0
 
 Reply = wire.LabPiece | wire.LabDone | wire.Captioned | wire.Error
@@ -92,9 +89,6 @@ class Lab:
 
     def _run(self) -> None:
         torch.set_num_threads(1)
-        if hasattr(os, "setpriority"):
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (job := self._jobs.get()[2]) is not None and not self._stopping:
             with self._lock:
                 self._waiting[type(job.request)] -= 1

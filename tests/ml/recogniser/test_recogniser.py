@@ -164,6 +164,18 @@ def test_captions_take_the_nearest_text_and_spell_the_rest() -> None:
     assert Captioner.of_corpus().caption(list(phones_of("మళ్ళీ చెప్పండి"))).known
 
 
+@settings(max_examples=40, deadline=None)
+@given(sequences.filter(bool))
+def test_no_text_is_nearer_than_the_one_found(heard: list[int]) -> None:
+    captioner = Captioner.of_corpus()
+    query = [1 + symbol for symbol in heard]
+    found = captioner.nearest([PHONES[symbol] for symbol in query])
+    assert found is not None
+    few = [[PHONE_ID[p] for p in phones_of(text)] for text in captioner.texts[::97]]
+    shares = edit_distances(query, few) / np.maximum([len(phones) for phones in few], len(query))
+    assert found.distance <= shares.min()
+
+
 def test_words_are_what_remains_without_laughter() -> None:
     assert words_only(["sil", "laugh", "a", "breath", "k"]) == ["a", "k"]
     assert set(range(BLANK)) == set(PHONE_ID.values())
