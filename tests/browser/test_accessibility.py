@@ -1,4 +1,4 @@
-"""axe-core on every page, in both languages, light and dark; and that the page holds itself to its policy."""
+"""axe-core on every page, in both languages, light and dark; words, keyboard; and that the page holds to its policy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.support.browser import PATIENCE_MS, TalkPage
+from tests.support.page_checks import foreign_words, unreachable
 from tests.support.stack import ROOT, Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-LOOKS = {
+LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "te-light-desktop": ("te", {"viewport": {"width": 1280, "height": 900}}),
     "en-dark-phone": ("en", {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}),
 }
@@ -33,7 +34,7 @@ def violations(page: Page) -> list[str]:
 
 
 def checked(page: Page, wrong: list[str]) -> None:
-    wrong += violations(page)
+    wrong += violations(page) + foreign_words(page)
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     if width[0] > width[1]:
         wrong.append(f"{page.url}: sticks out at the side: {width}")
@@ -77,6 +78,48 @@ def test_axe_finds_nothing(chromium: Browser, stack: Stack, look: str) -> None:
     assert not wrong, "\n".join(wrong)
     # 404 is what was asked for last; nothing else was complained of, no breach of the content security policy either
     assert [line for line in talk.complaints if "404" not in line] == []
+    talk.close()
+
+
+def test_every_control_by_keyboard(chromium: Browser, stack: Stack) -> None:
+    """Tab reaches everything, and shows where it is; arrows, space and Home work the parts that are our own."""
+    talk = TalkPage(chromium, stack.url, language="en", viewport={"width": 1280, "height": 900}).open()
+    page = talk.page
+    wrong = unreachable(page)
+    page.locator("input[name=speaker]:checked").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("input[name=speaker][value=lakshmi]")).to_be_checked()
+    page.locator("input[name=pitch_semitones]").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("input[name=pitch_semitones]")).to_have_value("-0.5")
+    page.locator("#talk-button").focus()
+    page.keyboard.press("Enter")
+    talk.wait_until_live()
+    page.locator("#turns > li[data-role=user]").first.wait_for(timeout=2 * PATIENCE_MS)
+    page.locator("select[name=turn_taking]").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#end")).to_be_visible()
+    page.locator("#talk-button").focus()
+    page.keyboard.down("Space")
+    expect(page.locator("#talk-button")).to_have_attribute("data-held", "true")
+    page.keyboard.up("Space")
+    expect(page.locator("#talk-button")).to_have_attribute("data-held", "false")
+    wrong += unreachable(page)
+    page.keyboard.press("Escape")
+    talk.wait_for_phase("ended")
+    page.goto(stack.url + "lab")
+    page.locator("#lab[data-state=ready]").wait_for(timeout=2 * PATIENCE_MS)
+    wrong += unreachable(page)
+    page.goto(stack.url + "history")
+    wrong += unreachable(page)
+    page.locator("main a.button").first.focus()
+    page.keyboard.press("Enter")
+    page.locator(".stretch").first.wait_for()
+    wrong += unreachable(page)
+    for path in ("listen", "about", "accounts/login/"):
+        page.goto(stack.url + path)
+        wrong += unreachable(page)
+    assert not wrong, "\n".join(wrong)
     talk.close()
 
 
