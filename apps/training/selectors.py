@@ -49,8 +49,9 @@ def model_versions_in_production() -> QuerySet[ModelVersion]:
 
 
 def model_version_in_production(*, kind: str, preset: str) -> ModelVersion | None:
-    """The one that people talk to now."""
-    return model_versions_in_production().filter(kind=kind, preset=preset).first()
+    """The one that people talk to now; of S2S models and recognisers there is one, whatever its preset."""
+    found = model_versions_in_production().filter(kind=kind)
+    return (found.filter(preset=preset) if kind == ModelVersion.Kind.CODEC else found).first()
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,18 +90,19 @@ def load_shelf(options: ServeOptions, device: torch.device) -> Shelf:
     return shelf
 
 
-def load_recogniser(weights: Path) -> Recogniser | None:
-    """What gives approximate captions, ready to use; None without its weights."""
-    path = weights / "recogniser.safetensors"
-    if not path.exists():
-        return None
-    try:
-        recogniser = Recogniser.load(path)
-    except (CheckpointError, OSError) as error:
-        log.warning("there are no captions: %s", error)
-        return None
-    recogniser.captioner  # noqa: B018  made now: it takes half a second, which no conversation is to wait for
-    return recogniser
+def load_recogniser(*folders: Path | None) -> Recogniser | None:
+    """What gives approximate captions, ready to use, from the first folder that has it; None without any weights."""
+    for path in (folder / "recogniser.safetensors" for folder in folders if folder is not None):
+        if not path.exists():
+            continue
+        try:
+            recogniser = Recogniser.load(path)
+        except (CheckpointError, OSError) as error:
+            log.warning("no captions by %s: %s", path, error)
+            continue
+        recogniser.captioner  # noqa: B018  made now: it takes half a second, which no conversation is to wait for
+        return recogniser
+    return None
 
 
 class Service:
@@ -126,7 +127,8 @@ class Service:
         self.engine = Engine(
             self.stepper, vad, options.engine, self._publish, self._failed, talker=shelf.talker() if vad else None
         )
-        self.lab = Lab(shelf.codec, device, lambda: self.engine.stats().active > 0, load_recogniser(options.weights))
+        recogniser = load_recogniser(options.promoted, options.weights)
+        self.lab = Lab(shelf.codec, device, lambda: self.engine.stats().active > 0, recogniser)
         self.server.lab = self.lab
         self._listeners: list[Listener] = []
         self._announcer: Announcer | None = None

@@ -178,6 +178,8 @@ class Shelf:
     def _s2s(self, path: Path, preset: str) -> Loaded:
         model = speech.load_s2s(path, self._device)
         card = read_card(path)
+        # the promoted one lies in the place of `preset`, and may be of another
+        preset = str(card.get("preset") or preset)
         return Loaded.described(model, preset, str(card["sha256"]), str(card.get("version") or ""))
 
     @staticmethod

@@ -104,6 +104,20 @@ async def test_pcm16_in_pieces_and_one_answer(stack: Stack, speech: bytes) -> No
         assert abs(len(base64.b64decode(pieces[0]["audio"])) - len(speech)) <= 32_000 * 0.3
 
 
+async def test_an_interrupted_answer_ends_there_and_the_next_is_whole(stack: Stack, speech: bytes) -> None:
+    async with simple_client(stack) as socket:
+        await ready(socket)
+        question = json.dumps({"type": "audio", "format": "pcm16", "audio": base64.b64encode(3 * speech).decode()})
+        await socket.send(question)
+        first = await until(socket, "audio")
+        assert not first["final"]
+        await socket.send(json.dumps({"type": "interrupt"}))
+        assert (await until(socket, "interrupted"))["generation"] >= 1
+        await socket.send(json.dumps({"type": "audio", "format": "pcm16", "audio": base64.b64encode(speech).decode()}))
+        heard = sum(len(base64.b64decode(piece["audio"])) for piece in await answer(socket))
+        assert abs(heard - len(speech)) <= 32_000 * 0.3  # nothing is left of the long one
+
+
 async def test_config_by_post_reaches_the_socket(stack: Stack) -> None:
     def post(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         request = urllib.request.Request(

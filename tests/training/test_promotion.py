@@ -36,8 +36,8 @@ def exported(name: str, content: bytes, **card: Any) -> Job:
     return job
 
 
-def registered(name: str, content: bytes) -> ModelVersion:
-    job = exported(name, content)
+def registered(name: str, content: bytes, **card: Any) -> ModelVersion:
+    job = exported(name, content, **card)
     [version] = services.versions_register_export(job=job, folder=run_folder(job.pk) / "export")
     return version
 
@@ -74,6 +74,35 @@ def test_promote_and_roll_back() -> None:
     assert selectors.model_versions_in_production().get() == first
     second.refresh_from_db()
     assert second.stage == "retired"
+
+
+def test_s2s_models_of_all_presets_share_one_place() -> None:
+    """An inference server looks for one: what is promoted must be what it finds at its next start."""
+    small, big = (registered(name, name.encode(), kind="s2s", preset=name) for name in ("tiny", "base"))
+    services.version_promote(version_id=small.pk)
+    assert (production_dir() / "s2s-cpu.safetensors").read_bytes() == b"tiny"
+    done = services.version_promote(version_id=big.pk)
+    assert done.before == small
+    assert (production_dir() / "s2s-cpu.safetensors").read_bytes() == b"base"
+    assert selectors.model_versions_in_production().get() == big
+    assert selectors.model_version_in_production(kind="s2s", preset="tiny") == big
+    assert services.version_roll_back(kind="s2s", preset="base").version == small
+    assert (production_dir() / "s2s-cpu.safetensors").read_bytes() == b"tiny"
+
+
+def test_a_recogniser_lies_where_a_server_looks_for_it() -> None:
+    version = registered("mine", b"ears", kind="recogniser", preset="tiny")
+    services.version_promote(version_id=version.pk)
+    assert (production_dir() / "recogniser.safetensors").read_bytes() == b"ears"
+
+
+def test_a_codec_that_nobody_would_speak_through_is_not_promoted() -> None:
+    version = registered("odd", b"weights", preset="tiny")
+    with pytest.raises(ServiceError) as error:
+        services.version_promote(version_id=version.pk)
+    assert error.value.code == "not_served"
+    assert not production_dir().exists()
+    assert not selectors.model_versions_in_production().exists()
 
 
 def test_wrong_bytes_are_not_promoted() -> None:

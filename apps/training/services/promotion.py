@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,6 +25,11 @@ from apps.voice.inference_admin import load_model
 logger = logging.getLogger(__name__)
 
 Stage = ModelVersion.Stage
+Kind = ModelVersion.Kind
+CODEC_PRESETS = ("hifi", "dialogue")
+"""What people talk through and what the S2S model speaks; other codecs have no place in an inference server."""
+S2S_FILE, RECOGNISER_FILE = "s2s-cpu", "recogniser"
+"""Of these there is one place each: whatever its preset, the promoted one takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +58,24 @@ def version_promote(*, version_id: int) -> Promotion:
     ones back and nothing is promoted.
 
     Raises:
-        ServiceError: unknown_version, bad_weights, refused.
+        ServiceError: unknown_version, not_served, bad_weights, refused.
     """
     version = ModelVersion.objects.filter(pk=version_id).first()
     if version is None:
         raise ServiceError("unknown_version", _("there is no such model version"), _("look at the list of models"))
+    if version.kind == Kind.CODEC and version.preset not in CODEC_PRESETS:
+        words = _("people talk through codecs named %(served)s; this one is %(preset)s")
+        raise ServiceError(
+            "not_served",
+            words % {"served": ", ".join(CODEC_PRESETS), "preset": version.preset},
+            _("clone the run with codec.preset set to one of them, and export that"),
+        )
     path = version_path(version)
     try:
         check_weights(path, version.sha256)
     except WeightsError as error:
         raise ServiceError("bad_weights", str(error), _("restore the file, or export the run again")) from None
-    before = ModelVersion.objects.filter(kind=version.kind, preset=version.preset, stage=Stage.PRODUCTION).first()
+    before = _same_place(version.kind, version.preset).filter(stage=Stage.PRODUCTION).first()
     answers = load_into_servers(version, path)
     # a server that is away now looks into the folder of promoted weights when it starts
     refused = [answer for answer in answers if answer.answered and not answer.ok]
@@ -84,15 +97,17 @@ def version_promote(*, version_id: int) -> Promotion:
 
 def version_roll_back(*, kind: str, preset: str) -> Promotion:
     """Promote again what was in production before. Raises ServiceError no_former, and as version_promote."""
-    former = (
-        ModelVersion.objects.filter(kind=kind, preset=preset, stage=Stage.RETIRED, promoted_at__isnull=False)
-        .order_by("-promoted_at")
-        .first()
-        or ModelVersion.objects.filter(kind=kind, preset=preset, stage=Stage.RETIRED).first()
-    )
+    retired = _same_place(kind, preset).filter(stage=Stage.RETIRED)
+    former = retired.filter(promoted_at__isnull=False).order_by("-promoted_at").first() or retired.first()
     if former is None:
         raise ServiceError("no_former", _("there is no former version to go back to"))
     return version_promote(version_id=former.pk)
+
+
+def _same_place(kind: str, preset: str) -> QuerySet[ModelVersion]:
+    """Versions of which one at a time is in production."""
+    versions = ModelVersion.objects.filter(kind=kind)
+    return versions.filter(preset=preset) if kind == Kind.CODEC else versions
 
 
 def load_into_servers(version: ModelVersion, path: Path) -> Sequence[ServerAnswer]:
@@ -107,9 +122,8 @@ def load_into_servers(version: ModelVersion, path: Path) -> Sequence[ServerAnswe
 @transaction.atomic
 def _set_stage(version_id: int) -> ModelVersion:
     version = ModelVersion.objects.select_for_update(of=("self",)).get(pk=version_id)
-    others = ModelVersion.objects.select_for_update(of=("self",)).filter(
-        kind=version.kind, preset=version.preset, stage=Stage.PRODUCTION
-    )
+    in_place = _same_place(version.kind, version.preset).filter(stage=Stage.PRODUCTION)
+    others = in_place.select_for_update(of=("self",))
     now = timezone.now()
     for row in others.exclude(pk=version.pk):
         row.stage = Stage.RETIRED
@@ -127,7 +141,8 @@ def _place(version: ModelVersion, path: Path) -> None:
     """Put weights and card where an inference server looks first at its start: weights by link, whole or not at all."""
     folder = production_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{version.kind}-{version.preset}"
+    places = {Kind.S2S: S2S_FILE, Kind.RECOGNISER: RECOGNISER_FILE}
+    name = places.get(Kind(version.kind), f"{version.kind}-{version.preset}")
     card = path.with_suffix(".json")
     for source, suffix in ((path, ".safetensors"), (card, ".json")):
         fresh = folder / f".{name}{suffix}.new"
