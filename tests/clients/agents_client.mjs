@@ -1,9 +1,9 @@
-// @openai/agents-realtime in Node: `agents_client.mjs URL KEY QUESTION.pcm`; says what it saw as one JSON object.
+// @openai/agents-realtime in Node: `agents_client.mjs URL KEY QUESTION.pcm …`; says what it saw as one JSON object.
 import { readFileSync } from 'node:fs';
 import { RealtimeAgent, RealtimeSession, OpenAIRealtimeWebSocket } from '@openai/agents-realtime';
 
-const [url, key, path] = process.argv.slice(2);
-const question = readFileSync(path);
+const [url, key, ...paths] = process.argv.slice(2);
+const questions = paths.map((path) => readFileSync(path));
 const CHUNK = 1920; // 40 ms of PCM16 at 24 kHz
 
 const agent = new RealtimeAgent({ name: 'telugu', instructions: 'Speak Telugu.' });
@@ -53,12 +53,12 @@ const microphone = setInterval(() => {
   session.sendAudio(piece.buffer.slice(piece.byteOffset, piece.byteOffset + piece.length));
 }, 40);
 
-rest = question;
+rest = questions[0];
 await until(() => seen.statuses.length === 1); // a whole answer
 const first = audio.size;
-rest = question;
+rest = questions[1];
 await until(() => audio.size > first && [...audio.values()].at(-1).length > 8);
-rest = question; // over the answer
+rest = questions[2]; // over the answer
 await until(() => seen.statuses.length === 3);
 clearInterval(microphone);
 clearTimeout(timer);

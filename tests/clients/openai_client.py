@@ -1,6 +1,6 @@
-"""The `openai` package talks to us: ``openai_client.py URL KEY QUESTION.pcm SCENARIO``.
+"""The `openai` package talks to us: ``openai_client.py URL KEY SCENARIO QUESTION.pcm …``.
 
-QUESTION holds PCM16LE at 24 kHz. Says what it saw as one JSON object.
+The questions hold PCM16LE at 24 kHz. Says what it saw as one JSON object: events in order, audio by item.
 """
 
 from __future__ import annotations
@@ -68,37 +68,43 @@ def manual(**more: Any) -> dict[str, Any]:
     return {"type": "realtime", "audio": {"input": {"turn_detection": None, "transcription": transcription}}, **more}
 
 
-async def scenario_manual(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+async def ask(connection: Any, question: bytes, **response: Any) -> None:
+    """A manual turn."""
+    await connection.input_audio_buffer.append(audio=b64(question))
+    await connection.input_audio_buffer.commit()
+    await connection.response.create(**({"response": response} if response else {}))
+
+
+async def scenario_manual(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
+    """Two turns; the second is half a question that is cleared, then a whole one in two pieces."""
     async with client.realtime.connect(model="telugu-voice") as connection:
         await connection.session.update(session=manual())
-        await connection.input_audio_buffer.append(audio=b64(question))
-        await connection.input_audio_buffer.commit()
-        await connection.response.create(response={"metadata": {"turn": "one"}})
+        await ask(connection, questions[0], metadata={"turn": "one"})
+        await until(connection, seen, "response.done")
+        await connection.input_audio_buffer.append(audio=b64(questions[0][: len(questions[0]) // 4 * 2]))
+        await connection.input_audio_buffer.clear()
+        await until(connection, seen, "input_audio_buffer.cleared")
+        half = len(questions[1]) // 4 * 2
+        await connection.input_audio_buffer.append(audio=b64(questions[1][:half]))
+        await ask(connection, questions[1][half:])
         await until(connection, seen, "response.done")
 
 
-async def scenario_vad(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+async def scenario_vad(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
     """A turn by silence, then one that is spoken over its answer, and truncated."""
     async with client.realtime.connect(model="telugu-voice") as connection:
+        detection = {"type": "server_vad", "silence_duration_ms": 400, "prefix_padding_ms": 200, "threshold": 0.6}
+        heard = {"turn_detection": detection, "transcription": {"model": "whisper-1"}}
         await connection.session.update(
-            session={
-                "type": "realtime",
-                "audio": {
-                    "input": {
-                        "turn_detection": {"type": "server_vad", "silence_duration_ms": 400},
-                        "transcription": {"model": "whisper-1"},
-                    },
-                    "output": {"voice": "ravi:happy"},
-                },
-            }
+            session={"type": "realtime", "audio": {"input": heard, "output": {"voice": "ravi:happy"}}}
         )
         said: asyncio.Queue[bytes] = asyncio.Queue()
         mic = asyncio.create_task(microphone(connection, said))
-        said.put_nowait(question)
+        said.put_nowait(questions[0])
         first = await until(connection, seen, "response.done")
-        said.put_nowait(question)
-        delta = await until(connection, seen, "response.output_audio.delta")
-        said.put_nowait(question)
+        said.put_nowait(questions[1])
+        delta = await until(connection, seen, "response.output_audio.delta", count=10)
+        said.put_nowait(questions[2])
         await until(connection, seen, "input_audio_buffer.speech_started")
         await connection.conversation.item.truncate(item_id=delta["item_id"], content_index=0, audio_end_ms=3_600_000)
         await until(connection, seen, "conversation.item.truncated")
@@ -108,47 +114,71 @@ async def scenario_vad(client: AsyncOpenAI, question: bytes, seen: Seen) -> None
         await until(connection, seen, "conversation.item.retrieved")
 
 
-async def scenario_cancel(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+async def scenario_cancel(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
     """Cancel with nothing active, cancel in the middle, then an ordinary turn; a second create is refused."""
     async with client.realtime.connect(model="telugu-voice") as connection:
         await connection.session.update(session=manual())
         await connection.response.cancel()
         await until(connection, seen, "error")
-        await connection.input_audio_buffer.append(audio=b64(question))
-        await connection.input_audio_buffer.commit()
-        await connection.response.create()
+        await ask(connection, questions[0])
         await connection.response.create()
         await until(connection, seen, "error")
-        await until(connection, seen, "response.output_audio.delta", count=5)
+        delta = await until(connection, seen, "response.output_audio.delta", count=5)
         await connection.response.cancel()
         await until(connection, seen, "response.done")
-        await connection.input_audio_buffer.append(audio=b64(question))
-        await connection.input_audio_buffer.commit()
-        await connection.response.create()
+        await connection.conversation.item.truncate(item_id=delta["item_id"], content_index=0, audio_end_ms=120)
+        await until(connection, seen, "conversation.item.truncated")
+        await ask(connection, questions[1])
         await until(connection, seen, "response.done")
 
 
-async def scenario_reconnect(client: AsyncOpenAI, question: bytes, seen: Seen) -> None:
+async def scenario_items(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
+    """A question as an item with audio, in G.711 both ways; items are placed, told and deleted."""
+    law = {"type": "audio/pcmu"}
+    session = {"type": "realtime", "audio": {"input": {"format": law, "turn_detection": None}, "output": {"format": law}}}
+    secret = await client.realtime.client_secrets.create(
+        expires_after={"anchor": "created_at", "seconds": 60}, session=session
+    )
+    browser = AsyncOpenAI(api_key=secret.value, base_url=client.base_url)
+    async with browser.realtime.connect(model="telugu-voice") as connection:
+        items = connection.conversation.item
+        await items.create(
+            item={"id": "text_1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "ఇది"}]}
+        )
+        spoken = {"type": "input_audio", "audio": b64(questions[0])}
+        await items.create(item={"id": "question_1", "type": "message", "role": "user", "content": [spoken]})
+        await connection.response.create(response={"metadata": {"by": "item"}})
+        await until(connection, seen, "response.done")
+        await items.delete(item_id="text_1")
+        await until(connection, seen, "conversation.item.deleted")
+        await items.retrieve(item_id="text_1")
+        await until(connection, seen, "error")
+        await items.retrieve(item_id="question_1")
+        await until(connection, seen, "conversation.item.retrieved")
+
+
+async def scenario_reconnect(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
     """The web process goes away under it (the test sees to that); the client comes back by itself."""
-    await asyncio.sleep(0)
     async with client.realtime.connect(
-        model="telugu-voice", on_reconnecting=lambda _: None, max_retries=12, initial_delay=0.5
+        model="telugu-voice", on_reconnecting=lambda _: None, max_retries=20, initial_delay=0.5
     ) as connection:
         await until(connection, seen, "session.created")
         print("connected", file=sys.stderr, flush=True)
         await until(connection, seen, "session.created")
         await connection.session.update(session=manual())
-        await connection.input_audio_buffer.append(audio=b64(question))
-        await connection.input_audio_buffer.commit()
-        await connection.response.create()
+        await ask(connection, questions[0])
         await until(connection, seen, "response.done")
 
 
-async def main(url: str, key: str, question: bytes, name: str) -> None:
+async def main(url: str, key: str, name: str, questions: list[bytes]) -> None:
     seen = Seen()
-    async with asyncio.timeout(90):
-        await globals()[f"scenario_{name}"](AsyncOpenAI(api_key=key, base_url=url), question, seen)
+    try:
+        async with asyncio.timeout(90):
+            await globals()[f"scenario_{name}"](AsyncOpenAI(api_key=key, base_url=url), questions, seen)
+    except TimeoutError:
+        print(f"too late; the last events: {seen.events[-8:]}", file=sys.stderr)
+        raise
     print(json.dumps(seen.report()))
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]).read_bytes(), sys.argv[4]))
+asyncio.run(main(*sys.argv[1:4], [Path(path).read_bytes() for path in sys.argv[4:]]))

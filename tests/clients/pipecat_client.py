@@ -1,4 +1,4 @@
-"""pipecat's OpenAI realtime service in a whole pipeline, with barge-in: ``pipecat_client.py URL KEY QUESTION.pcm``.
+"""pipecat's OpenAI realtime service in a whole pipeline, with barge-in: ``pipecat_client.py URL KEY QUESTION.pcm …``.
 
 Says as one JSON object what came out of the pipeline: audio, interruptions, errors, transcripts.
 """
@@ -76,7 +76,7 @@ class Ear(FrameProcessor):
             await self.news.wait()
 
 
-async def main(url: str, key: str, question: bytes) -> None:
+async def main(url: str, key: str, questions: list[bytes]) -> None:
     llm = OpenAIRealtimeLLMService(
         api_key=key,
         base_url=url.replace("http", "ws") + "/realtime",
@@ -118,12 +118,12 @@ async def main(url: str, key: str, question: bytes) -> None:
 
     async def talk() -> None:
         mic = asyncio.create_task(microphone())
-        said.put_nowait(question)
+        said.put_nowait(questions[0])
         await ear.until(lambda: len(ear.answers) == 2)  # a whole answer
         before = ear.interruptions
-        said.put_nowait(question)
+        said.put_nowait(questions[1])
         await ear.until(lambda: len(ear.answers[1]) > RATE // 2)
-        said.put_nowait(question)  # over the answer
+        said.put_nowait(questions[2])  # over the answer
         await ear.until(lambda: ear.interruptions > before + 1 and len(ear.answers) >= 4)
         mic.cancel()
         await task.queue_frame(EndFrame())
@@ -144,4 +144,4 @@ async def main(url: str, key: str, question: bytes) -> None:
     )
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]).read_bytes()))
+asyncio.run(main(sys.argv[1], sys.argv[2], [Path(path).read_bytes() for path in sys.argv[3:]]))

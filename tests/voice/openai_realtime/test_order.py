@@ -1,6 +1,7 @@
 """Order of events, whatever a client does and whenever: its promises as a state machine, driven at random.
 
-The adapter is the real one, pumps and all, on virtual time; behind it is real turn-taking (`tests.support.realtime_core`).
+The adapter is the real one, pumps and all, on virtual time; real turn-taking is behind it
+(`tests.support.realtime_core`).
 """
 
 from __future__ import annotations
