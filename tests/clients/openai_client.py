@@ -135,7 +135,10 @@ async def scenario_cancel(client: AsyncOpenAI, questions: list[bytes], seen: See
 async def scenario_items(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
     """A question as an item with audio, in G.711 both ways; items are placed, told and deleted."""
     law = {"type": "audio/pcmu"}
-    session = {"type": "realtime", "audio": {"input": {"format": law, "turn_detection": None}, "output": {"format": law}}}
+    session = {
+        "type": "realtime",
+        "audio": {"input": {"format": law, "turn_detection": None}, "output": {"format": law}},
+    }
     secret = await client.realtime.client_secrets.create(
         expires_after={"anchor": "created_at", "seconds": 60}, session=session
     )

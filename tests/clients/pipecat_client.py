@@ -1,6 +1,6 @@
 """pipecat's OpenAI realtime service in a whole pipeline, with barge-in: ``pipecat_client.py URL KEY QUESTION.pcm …``.
 
-Says as one JSON object what came out of the pipeline: audio, interruptions, errors, transcripts.
+Says as one JSON object what came out of the pipeline: audio by answer, interruptions, errors.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
-    TranscriptionFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.runner import PipelineRunner
-from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -38,6 +36,7 @@ from pipecat.services.openai.realtime.events import (
     TurnDetection,
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.workers.runner import WorkerRunner
 
 RATE, CHUNK = 24_000, 1920
 logger.remove()
@@ -52,7 +51,6 @@ class Ear(FrameProcessor):
         self.answers: list[bytearray] = [bytearray()]
         self.interruptions = 0
         self.errors: list[str] = []
-        self.heard: list[str] = []
         self.news = asyncio.Event()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -65,8 +63,6 @@ class Ear(FrameProcessor):
                 self.answers.append(bytearray())
         elif isinstance(frame, ErrorFrame):
             self.errors.append(frame.error)
-        elif isinstance(frame, TranscriptionFrame):
-            self.heard.append(frame.text)
         self.news.set()
         await self.push_frame(frame, direction)
 
@@ -96,7 +92,7 @@ async def main(url: str, key: str, questions: list[bytes]) -> None:
     context = LLMContext([{"role": "user", "content": "ఇది ఒక పరీక్ష."}])
     aggregators = LLMContextAggregatorPair(context)
     pipeline = Pipeline([aggregators.user(), llm, ear, aggregators.assistant()])
-    task = PipelineTask(pipeline, params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE))
+    task = PipelineWorker(pipeline, params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE))
     errors: list[str] = []
 
     @task.event_handler("on_pipeline_error")
@@ -116,29 +112,38 @@ async def main(url: str, key: str, questions: list[bytes]) -> None:
             due += CHUNK / 2 / RATE
             await asyncio.sleep(max(0.0, due - loop.time()))
 
-    async def talk() -> None:
+    async def talk() -> int:
+        """Index of the answer that was spoken over."""
         mic = asyncio.create_task(microphone())
         said.put_nowait(questions[0])
         await ear.until(lambda: len(ear.answers) == 2)  # a whole answer
-        before = ear.interruptions
         said.put_nowait(questions[1])
-        await ear.until(lambda: len(ear.answers[1]) > RATE // 2)
-        said.put_nowait(questions[2])  # over the answer
-        await ear.until(lambda: ear.interruptions > before + 1 and len(ear.answers) >= 4)
+        await ear.until(lambda: len(ear.answers[-1]) > RATE // 2)
+        over = len(ear.answers) - 1
+        said.put_nowait(questions[2])
+        await ear.until(lambda: len(ear.answers) >= over + 3)
         mic.cancel()
         await task.queue_frame(EndFrame())
+        return over
 
-    async with asyncio.timeout(90):
-        talking = asyncio.create_task(talk())
-        await PipelineRunner(handle_sigint=False).run(task)
-        await talking
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(task)
+    try:
+        async with asyncio.timeout(90):
+            talking = asyncio.create_task(talk())
+            await runner.run()
+            over = await talking
+    except TimeoutError:
+        lengths = [len(answer) for answer in ear.answers]
+        print(f"too late: {lengths}, {ear.interruptions}, {errors + ear.errors}", file=sys.stderr)
+        raise
     print(
         json.dumps(
             {
                 "answers": [base64.b64encode(bytes(answer)).decode() for answer in ear.answers],
+                "over": over,
                 "interruptions": ear.interruptions,
                 "errors": errors + ear.errors,
-                "heard": ear.heard,
             }
         )
     )
