@@ -132,6 +132,7 @@ def test_a_first_visit_is_small_and_at_once(chromium: Browser, stack: Stack) -> 
     page.evaluate("document.fonts.ready")
     page.wait_for_load_state("networkidle")
     expect(page.locator("#talk-button")).to_be_enabled()
+    assert all(answer.url.startswith(stack.url) for answer in answers), "nothing is loaded from elsewhere"
     sizes = {answer.url.removeprefix(stack.url): len(answer.body()) for answer in answers if answer.ok}
     for answer in answers:
         if answer.url == stack.url:

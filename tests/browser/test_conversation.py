@@ -13,6 +13,8 @@ def test_a_question_is_answered_and_both_are_kept(conversation: TalkPage) -> Non
     expect(page.get_by_role("radio", name="సంభాషణ")).to_be_checked()
     page.keyboard.press("Space")
     conversation.wait_until_live()
+    settings = page.evaluate("__voice.session.audio.stream.getAudioTracks()[0].getSettings()")
+    assert settings["echoCancellation"], "she is heard by loudspeaker"
     hers = page.locator("#turns > li[data-role=assistant]")
     expect(hers.first).to_be_visible(timeout=2 * PATIENCE_MS)
     expect(page.locator("#turns > li[data-role=user]").first).to_be_visible(timeout=PATIENCE_MS)

@@ -1,7 +1,7 @@
 """Pictures of every page and state for README and docs: ``python -m tests.support.screenshots`` (`make screenshots`).
 
 Starts the product on embedded defaults in a temporary folder, with synthetic Telugu (espeak-ng) as the microphone, and
-writes ``docs/screenshots/*.png``. What the pictures show was measured while they were taken.
+writes ``docs/screenshots/*.png``, or into another folder. What the pictures show was measured while they were taken.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.servers import free_port, require
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURES = ROOT / "docs" / "screenshots"
+PICTURES = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "screenshots"
 QUESTIONS = ("నమస్కారం, మీరు ఎలా ఉన్నారు?", "మీ పేరు ఏమిటి?", "మీకు ఇష్టమైన పండుగ ఏది?")
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -39,7 +39,7 @@ def picture(talk: TalkPage, name: str, **options: Any) -> None:
         # A page of few colours: a palette of 256 is a third of the size, and no eye sees it.
         few = full.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
-    print(f"docs/screenshots/{name}.png")
+    print(path)
 
 
 def speaking(talk: TalkPage, turns: int) -> None:
@@ -53,10 +53,10 @@ def speaking(talk: TalkPage, turns: int) -> None:
 def live_pictures(running: Browser, url: str) -> None:
     """A conversation in each look, and every page with something on it."""
     looks: list[tuple[str, str, dict[str, Any]]] = [
-        ("", "te", {"viewport": DESKTOP, "device_scale_factor": 1.5}),
+        ("", "te", {"viewport": DESKTOP}),
         ("-english-dark", "en", {"viewport": DESKTOP, "color_scheme": "dark"}),
-        ("-phone", "te", {"viewport": PHONE, "device_scale_factor": 2}),
-        ("-phone-english-dark", "en", {"viewport": PHONE, "device_scale_factor": 2, "color_scheme": "dark"}),
+        ("-phone", "te", {"viewport": PHONE, "device_scale_factor": 1.5}),
+        ("-phone-english-dark", "en", {"viewport": PHONE, "device_scale_factor": 1.5, "color_scheme": "dark"}),
     ]
     for look, language, context in looks:
         talk = TalkPage(running, url, language=language, **context).open()
