@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.nearest import KnownSequences
+from ml.s2s.phone_lm import PhoneLM
 
 ORDERS = (1, 2, 3, 4, 5, 6)
 """Lengths of the n-grams."""
@@ -125,6 +126,7 @@ class ActReader(nn.Module):
         nn.init.zeros_(self.choose.bias)
         self.weigh(Weights())
         self._phrasings: _Phrasings | None = None
+        self._language: tuple[tuple[int, int], PhoneLM] | None = None
 
     # -- tables ------------------------------------------------------------------------------------------
 
@@ -156,15 +158,14 @@ class ActReader(nn.Module):
 
     # -- use ---------------------------------------------------------------------------------------------
 
-    def forward(self, paths: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> Tensor:
-        """`paths`: CTC best paths (classes per step) of the questions; `before`: plans of earlier turns, newest last,
-        -1 where one is unknown.
+    def forward(self, phones: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> Tensor:
+        """`phones` of the questions, as they were heard; `before`: plans of earlier turns, newest last, -1 where one
+        is unknown.
         """
-        return self.called_for(self.acts(paths, before), before)
+        return self.called_for(self.acts(phones, before), before)
 
-    def acts(self, paths: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> Tensor:
+    def acts(self, phones: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> Tensor:
         """Logits of the acts `[n, n_acts]`, after comparison with known phrasings and with what was said before."""
-        phones = [collapsed(path, self.blank) for path in paths]
         logits = self.logits([ngrams(row, self.buckets) for row in phones])
         nearness = self.nearness(logits, phones, before)
         return self.weighed(logits, nearness, before)
@@ -203,6 +204,13 @@ class ActReader(nn.Module):
             shares = torch.from_numpy(edits / np.maximum(known.sequences.lengths[rows], len(heard))).to(logits)
             distance[row].scatter_reduce_(0, torch.from_numpy(known.acts[rows]).to(logits.device), shares, "amin")
         return distance.clamp_max(FAR)
+
+    def language(self) -> PhoneLM:
+        """Which phones follow which in the known phrasings; made when first asked for and when they have changed."""
+        state = (self.known.data_ptr(), self.known._version)
+        if self._language is None or self._language[0] != state:
+            self._language = (state, PhoneLM(self.known.cpu().numpy(), NO_PHONE, self.blank))
+        return self._language[1]
 
     def _known(self) -> _Phrasings:
         """The table of known phrasings, ready for comparison; made anew when it has changed."""

@@ -36,6 +36,8 @@ def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
             setattr(model, head, None)
     model.codec_sha256 = str(card.get("codec_sha256", ""))
     model.codebooks_sha256 = str(card.get("codebooks_sha256", ""))
+    if model.second is not None and model.phrases is not None:
+        model.phrases.language()  # takes a second: now rather than in somebody's first turn
     return model.eval().requires_grad_(False).to(device)
 
 

@@ -141,9 +141,8 @@ def begin(
     understood = model.understand(vectors, there, memory, remembered)
     if model.phrases is not None:
         before = [state.rows[row].plans[::-1] for row in rows]
-        if model.second is not None:
-            paths = model.second.paths(vectors, there)
-        understood = understood._replace(plan_logits=model.phrases(paths, before))
+        phones = model.heard_again(vectors, there) or [collapsed(path, config.n_phones) for path in paths]
+        understood = understood._replace(plan_logits=model.phrases(phones, before))
     for row, seed in zip(rows, seeds, strict=True):
         state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels + 1).to(state.device)
     plan = index.new_full((len(rows),), config.n_plans)

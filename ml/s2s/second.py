@@ -46,8 +46,3 @@ class SecondReading(nn.Module):
                 x = block(x, rotation, mask[:, None], None, there)
             found.append(self.ctc(self.norm(x)).to(x.dtype).unflatten(2, (2, config.n_phones + 1)))
         return [logits.flatten(1, 2) for logits in found]
-
-    def paths(self, vectors: Tensor, there: Tensor) -> list[list[int]]:
-        """Likeliest phone class of each half of each frame that there is, as `ml.s2s.acts.collapsed` takes them."""
-        classes = self(vectors, there)[-1].argmax(dim=-1).tolist()
-        return [row[: 2 * count] for row, count in zip(classes, there.sum(dim=1).tolist(), strict=True)]

@@ -35,7 +35,7 @@ class ChoiceConfig:
     heard: int = 8_000
     """Training questions that the encoder hears: they teach how it mishears, and are examples themselves."""
     misheard: float = 1.2
-    """Errors put into phrasings that nobody spoke, in multiples of those that the encoder makes on training voices."""
+    """Errors put into phrasings that nobody spoke, in multiples of those that are made in words not learned."""
     variants: int = 8
     """Ways in which each written phrasing is misheard and reworded in one pass; follow-ups four times as many."""
     strangers: float = 0.2
@@ -58,7 +58,7 @@ class ChoiceConfig:
 def heard_phones(
     model: S2SModel, dialogues: Dialogues, questions: Sequence[int], frames: int = 4_000
 ) -> dict[int, list[int]]:
-    """What the encoder makes of questions (by index): phones of the collapsed CTC best path."""
+    """What the model makes of questions (by index): phones of its second reading, or of the encoder's best path."""
     clips = dialogues.set.questions
     order = sorted(questions, key=lambda i: clips[i].speech[1] - clips[i].speech[0])
     found: dict[int, list[int]] = {}
@@ -73,13 +73,17 @@ def heard_phones(
         batch, lengths = padded(codes, model.config.levels)
         with torch.autocast(batch.device.type, torch.bfloat16):
             vectors, logits = model.encoder(model.books, batch, lengths)
-            if model.second is not None:
-                there = torch.arange(vectors.shape[1]) < lengths[:, None]
-                logits = model.second(vectors, there)[-1]
+            there = torch.arange(vectors.shape[1]) < lengths[:, None]
+            again = model.heard_again(vectors, there)
         paths = logits.argmax(-1).tolist()
-        for i, path, length in zip(part, paths, lengths.tolist(), strict=True):
-            found[i] = collapsed(path[: 2 * length], blank)
+        first = [collapsed(path[: 2 * n], blank) for path, n in zip(paths, lengths.tolist(), strict=True)]
+        found.update(zip(part, again or first, strict=True))
     return found
+
+
+def question_phones(text: str) -> list[int]:
+    """Phones of a text as a question has them: without pauses."""
+    return [phone for phone in score_of(text) if phone]
 
 
 class Examples:
@@ -109,7 +113,7 @@ class Examples:
     def phones(self, text: str) -> list[int]:
         """Phones of a text as a question has them: without pauses."""
         if text not in self._phones:
-            self._phones[text] = [phone for phone in score_of(text) if phone]
+            self._phones[text] = question_phones(text)
         return self._phones[text]
 
     def draw(self, rng: np.random.Generator) -> list[Example]:
@@ -166,23 +170,27 @@ def fit_choice(
     reader.learn(acts)
     train = [p for p in dialogues.set.pairs if p.split == "train"]
     others = [p for p in dialogues.set.pairs if p.split != "train"]
+    written = list(phrasings(corpus, acts, "train"))
+    reader.remember_phrasings([(question_phones(text), act) for text, act in written])  # the second reading needs them
     asked = [train[i].question for i in rng.permutation(len(train))[: config.heard]]
     heard = heard_phones(model.eval(), dialogues, sorted({*asked, *(p.question for p in others)}))
     clips = dialogues.set.questions
-    told = ((clips[i].phones, heard[i]) for i in sorted(set(asked)) if clips[i].phones)
-    confusions = Confusions(model.config.n_phones, told)
+    # What was said in known words is heard better than what will be said: errors are counted on other words.
+    fresh = {p.question for p in others if p.split == "validation" and p.phrasing_split != "train"} or set(asked)
+    confusions = Confusions(
+        model.config.n_phones, ((clips[i].phones, heard[i]) for i in sorted(fresh) if clips[i].phones)
+    )
     spoken = {(p.question, names.of_pair(p, dialogues.plan_of)) for p in train if p.question in heard}
     examples = Examples(
         corpus,
         names,
-        list(phrasings(corpus, acts, "train")),
+        written,
         [(heard[question], act) for question, act in sorted(spoken) if act >= 0],
         sentences,
         confusions,
         config,
     )
     _fit(reader, examples, rng, progress)
-    reader.remember_phrasings([(examples.phones(text), act) for text, act in examples.written])
     validation = [p for p in others if p.split == "validation"]
     reader.weigh(fitted_weights(reader, dialogues, validation, heard))
     groups = {

@@ -1,0 +1,156 @@
+"""Which phones are likely after which: an n-gram model of known phrasings, and the CTC search that listens to it.
+
+What was heard badly is mostly what people say anyway: a prefix beam search (Hannun et al. 2014) over the phone
+posterior, with an interpolated n-gram model (absolute discounting, Ney et al. 1994) of the phrasings that the choice of
+answers knows, mishears a quarter less than the best path. The model is made from the table of phrasings when first
+used, so that nothing more is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+ORDER = 6
+"""Phones of the longest n-gram."""
+DISCOUNT = 0.75
+"""What is taken from each count for what was never seen."""
+RARE = 4
+"""N-grams of this many phones and more count from their second occurrence on only: most are heard once."""
+WEIGHT, BONUS = 0.5, 1.2
+"""Of the n-gram model beside the posterior, and what each phone is given, lest short readings win. Fitted on
+validation questions."""
+WIDTH, BRANCHES, FLOOR = 8, 5, -6.0
+"""Readings kept per step; classes tried per step, none with a log-probability under the floor."""
+_BITS, _START = 6, 63
+_NEVER = -1e9
+
+
+class PhoneLM:
+    """Log-probabilities of the next phone after up to five others."""
+
+    def __init__(self, phrasings: NDArray[np.uint8], none: int, symbols: int) -> None:
+        """`phrasings` `[N, L]` of phone ids under `symbols` (at most 62), padded with `none`."""
+        rows = phrasings.astype(np.int64)
+        rows = np.concatenate([np.full((len(rows), 1), _START), np.where(rows == none, -1, rows)], axis=1)
+        self.symbols = symbols
+        self._grams: dict[int, float] = {}
+        self._rest: dict[int, float] = {}
+        self._memo: dict[int, float] = {}
+        for order in range(1, ORDER + 1):
+            if rows.shape[1] > order - 1:
+                self._count(rows, order)
+
+    def _count(self, rows: NDArray[np.int64], order: int) -> None:
+        windows = np.lib.stride_tricks.sliding_window_view(rows, order, axis=1).reshape(-1, order)
+        windows = windows[(windows >= 0).all(axis=1) & (windows[:, -1] != _START)]
+        packed = np.zeros(len(windows), np.int64)
+        for column in windows.T:
+            packed = (packed << _BITS) | column
+        grams, counts = np.unique(packed, return_counts=True)
+        contexts, place = np.unique(grams >> _BITS, return_inverse=True)
+        total = np.bincount(place, counts)
+        shares = (counts - DISCOUNT) / total[place]
+        kept = counts > 1 if order >= RARE else np.ones(len(counts), bool)
+        spent = np.bincount(place[kept], shares[kept], len(contexts))
+        mark = order << (_BITS * ORDER)
+        self._grams.update(zip((grams[kept] | mark).tolist(), shares[kept].tolist(), strict=True))
+        self._rest.update(zip((contexts | mark).tolist(), (1.0 - spent).tolist(), strict=True))
+
+    def log_prob(self, context: int, phone: int) -> float:
+        """Of `phone` after `context` (`start`, `then`)."""
+        key = (context << _BITS) | phone
+        known = self._memo.get(key)
+        if known is not None:
+            return known
+        share = 1.0 / self.symbols
+        for order in range(1, ORDER + 1):
+            mark = order << (_BITS * ORDER)
+            after = context & ((1 << (_BITS * (order - 1))) - 1)
+            rest = self._rest.get(after | mark)
+            if rest is None:
+                break
+            share = self._grams.get((after << _BITS) | phone | mark, 0.0) + rest * share
+        if len(self._memo) > 200_000:
+            self._memo.clear()
+        self._memo[key] = found = math.log(share)
+        return found
+
+    @property
+    def start(self) -> int:
+        """The context before the first phone."""
+        return _START
+
+    @staticmethod
+    def then(context: int, phone: int) -> int:
+        """The context after one more phone."""
+        return ((context << _BITS) | phone) & ((1 << (_BITS * (ORDER - 1))) - 1)
+
+
+def search(log_probs: Tensor, model: PhoneLM, weight: float = WEIGHT, bonus: float = BONUS) -> list[int]:
+    """The likeliest phones of one question: CTC log-probabilities `[steps, symbols + 1]`, the blank last."""
+    blank = log_probs.shape[1] - 1
+    values, classes = log_probs.float().topk(min(BRANCHES, blank + 1), dim=1)
+    beams: dict[tuple[int, ...], _Reading] = {(): (0.0, _NEVER, 0.0, model.start)}
+    for likely, named in zip(values.tolist(), classes.tolist(), strict=True):
+        tried = [(label, value) for label, value in zip(named, likely, strict=True) if value > FLOOR]
+        if tried == [(blank, likely[0])]:
+            beams = {
+                said: (_either(paused, spoke) + likely[0], _NEVER, prior, context)
+                for said, (paused, spoke, prior, context) in beams.items()
+            }
+            continue
+        beams = _step(beams, tried, blank, model, weight, bonus)
+    return list(max(beams.items(), key=_score)[0])
+
+
+_Reading = tuple[float, float, float, int]
+"""Log-probability of ending in a blank and in the last phone, the n-gram model's part, and its context."""
+
+
+def _step(
+    beams: dict[tuple[int, ...], _Reading],
+    tried: Sequence[tuple[int, float]],
+    blank: int,
+    model: PhoneLM,
+    weight: float,
+    bonus: float,
+) -> dict[tuple[int, ...], _Reading]:
+    found: dict[tuple[int, ...], _Reading] = {}
+    for said, (paused, spoke, prior, context) in beams.items():
+        both = _either(paused, spoke)
+        for label, value in tried:
+            if label == blank:
+                old = found.get(said, (_NEVER, _NEVER, prior, context))
+                found[said] = (_either(old[0], both + value), old[1], prior, context)
+                continue
+            again = bool(said) and label == said[-1]
+            if again:
+                old = found.get(said, (_NEVER, _NEVER, prior, context))
+                found[said] = (old[0], _either(old[1], spoke + value), prior, context)
+                if paused < -50.0 + spoke:
+                    continue
+            longer = (*said, label)
+            new = found.get(longer)
+            if new is None:
+                more = prior + weight * model.log_prob(context, label) + bonus
+                new = (_NEVER, _NEVER, more, model.then(context, label))
+            found[longer] = (new[0], _either(new[1], (paused if again else both) + value), new[2], new[3])
+    if len(found) <= WIDTH:
+        return found
+    return dict(sorted(found.items(), key=_score, reverse=True)[:WIDTH])
+
+
+def _score(item: tuple[tuple[int, ...], _Reading]) -> float:
+    return _either(item[1][0], item[1][1]) + item[1][2]
+
+
+def _either(a: float, b: float) -> float:
+    """log(exp(a) + exp(b))."""
+    if a < b:
+        a, b = b, a
+    return a if b - a < -30.0 else a + math.log1p(math.exp(b - a))

@@ -1,0 +1,66 @@
+"""What is likely to be said: probabilities add up, known phrasings win over mishearings, clear speech is believed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.s2s.acts import NO_PHONE, collapsed
+from ml.s2s.phone_lm import PhoneLM, search
+
+SYMBOLS = 6
+KNOWN = ([1, 2, 3, 4, 5], [1, 2, 3, 5, 5], [3, 3, 1], [5, 4, 3, 2, 1, 2, 3, 4])
+
+
+def model_of(*phrasings: list[int]) -> PhoneLM:
+    table = np.full((len(phrasings), 10), NO_PHONE, np.uint8)
+    for row, phones in enumerate(phrasings):
+        table[row, : len(phones)] = phones
+    return PhoneLM(table, NO_PHONE, SYMBOLS)
+
+
+def posterior(path: list[int], sure: float = 0.99, **doubts: dict[int, float]) -> torch.Tensor:
+    """Log-probabilities `[steps, SYMBOLS + 1]` of a path, and at some steps (`at3={…}`) of other classes."""
+    rows = torch.full((len(path), SYMBOLS + 1), (1.0 - sure) / SYMBOLS)
+    for step, label in enumerate(path):
+        rows[step, label] = sure
+        for other, share in doubts.get(f"at{step}", {}).items():
+            rows[step, other] = share
+    return (rows / rows.sum(dim=1, keepdim=True)).log()
+
+
+@given(st.lists(st.integers(0, SYMBOLS - 1), max_size=8))
+def test_probabilities_of_what_follows_add_up(said: list[int]) -> None:
+    model = model_of(*KNOWN)
+    context = model.start
+    for phone in said:
+        context = model.then(context, phone)
+    assert math.isclose(sum(math.exp(model.log_prob(context, x)) for x in range(SYMBOLS)), 1.0, abs_tol=1e-6)
+
+
+def test_what_is_often_said_is_likelier() -> None:
+    model = model_of(*KNOWN)
+    context = model.then(model.then(model.start, 1), 2)
+    assert model.log_prob(context, 3) > model.log_prob(context, 4) + 1.0
+    assert model_of().log_prob(model.start, 2) == math.log(1 / SYMBOLS), "knowing nothing, all are alike"
+
+
+def test_a_doubtful_phone_becomes_what_people_say() -> None:
+    blank = SYMBOLS
+    path = [1, blank, 2, blank, 4, blank, 4, blank, 5]
+    doubtful = posterior(path, at4={4: 0.5, 3: 0.45})
+    assert collapsed(doubtful.argmax(-1).tolist(), blank) == [1, 2, 4, 4, 5]
+    assert search(doubtful, model_of(*KNOWN)) == [1, 2, 3, 4, 5]
+    assert search(posterior(path), model_of(*KNOWN)) == [1, 2, 4, 4, 5], "what is clear stays"
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, SYMBOLS), max_size=40))
+def test_without_doubt_it_is_the_best_path(path: list[int]) -> None:
+    """Geminates, which are two phones with a blank between them, stay two."""
+    sure = posterior(path, 0.9999) if path else torch.zeros(0, SYMBOLS + 1)
+    assert search(sure, model_of(*KNOWN)) == collapsed(path, SYMBOLS)
