@@ -83,6 +83,8 @@ def full_database(django_db_setup: None, django_db_blocker: Any) -> Iterator[Non
         ("sessions", {"latency": "late"}),
         ("sessions", {"fault": "any"}),
         ("sessions", {"q": "bench-17"}),
+        ("sessions", {"user": "bench-17"}),
+        ("sessions", {"created_at_from_0": "2026-01-01", "created_at_to_0": "2026-01-02"}),
         ("home", {}),
     ],
 )
