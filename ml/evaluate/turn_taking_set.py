@@ -39,7 +39,15 @@ ANSWERS = (
     "ముందుగా బియ్యం కడిగి నానబెట్టండి, తర్వాత కూరగాయలు తరిగి పెట్టుకోండి, అన్నీ కలిపి ఉడికించండి",
 )
 BACKCHANNELS = ("ఆఁ", "ఊఁ", "అవును", "సరే", "ఓహో")
-INTERRUPTIONS = ("ఆగండి నాకు అది కాదు కావలసింది", "ఒక్క నిమిషం నేను వేరే విషయం అడగాలి", "వద్దు వద్దు వేరే కథ చెప్పండి")
+INTERRUPTIONS = (
+    "ఆగండి నాకు అది కాదు కావలసింది",
+    "ఒక్క నిమిషం నేను వేరే విషయం అడగాలి",
+    "వద్దు వద్దు వేరే కథ చెప్పండి",
+    "ఒక్క నిమిషం",
+    "ఆగండి",
+    "అది వద్దు",
+)
+"""The last three are hardly longer than a backchannel: only their words tell them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ def _event(kind: Overlap, number: int, rng: np.random.Generator) -> Floats:
         words = BACKCHANNELS if kind == "backchannel" else INTERRUPTIONS
         talker = random_talker(int(rng.integers(1 << 30)))
         return _level(
-            _trimmed(ask(words[number % len(words)], talker=talker, seed=number).audio), rng.uniform(-30, -20)
+            _trimmed(ask(words[number // 6 % len(words)], talker=talker, seed=number).audio), rng.uniform(-30, -20)
         )
     if kind == "cough":
         length = round(rng.uniform(0.15, 0.35) * SAMPLE_RATE)

@@ -17,6 +17,7 @@ import torch
 
 from ml.codec import CheckpointError
 from ml.recogniser import Recogniser
+from ml.recogniser.turns import TurnEars
 from ml.serve import wire
 from ml.serve.engine import Engine, EngineConfig, Output
 from ml.serve.lab import Lab
@@ -124,10 +125,16 @@ class Service:
         capacity = options.engine.capacity
         vad = VadBank(SileroVad(), capacity, wire.FRAME_SAMPLES, options.segmenter) if options.vad else None
         self.stepper = shelf.stepper()
-        self.engine = Engine(
-            self.stepper, vad, options.engine, self._publish, self._failed, talker=shelf.talker() if vad else None
-        )
         recogniser = load_recogniser(options.promoted, options.weights)
+        self.engine = Engine(
+            self.stepper,
+            vad,
+            options.engine,
+            self._publish,
+            self._failed,
+            talker=shelf.talker() if vad else None,
+            ears=TurnEars(recogniser) if recogniser is not None and not options.tiny_talk else None,
+        )
         self.lab = Lab(shelf.codec, device, lambda: self.engine.stats().active > 0, recogniser)
         self.server.lab = self.lab
         self._listeners: list[Listener] = []

@@ -13,15 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.recogniser.turns import TurnEars
 from ml.serve.slots import Session
 from ml.serve.talk_messages import Codes, Voice
 from ml.turn_taking import EchoGuard, TurnDirector, TurnTakingConfig, finishedness
-from ml.turn_taking.prosody import TAIL_MS
+from ml.turn_taking.prosody import TAIL_MS, pitched
+from ml.turn_taking.words import Sort, finished_by
 
 Floats = npt.NDArray[np.float32]
 
 SAMPLES_PER_MS = 16
 CODE_MS = 40
+WORDS_BEFORE_MS = 100
+"""What the recogniser hears from before a stretch of speech."""
 HISTORY_CODES = 32
 """Codes kept while nobody speaks: more than the pre-roll, and a barge-in that takes its time to be one."""
 
@@ -76,12 +80,21 @@ class Spoken:
 class Conversation:
     """One row in mode ``talk``."""
 
-    def __init__(self, session: Session, talker: Any, config: TurnTakingConfig, voice: Voice, seed: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        talker: Any,
+        config: TurnTakingConfig,
+        voice: Voice,
+        seed: int,
+        ears: TurnEars | None = None,
+    ) -> None:
         self.session = session
         self.talker = talker
         self.voice = voice
         self.seed = seed
-        self.director = TurnDirector(config, self._how_finished)
+        self._ears = ears
+        self.director = TurnDirector(config, self._how_finished, words=self._sort_of_words)
         self.echo = EchoGuard()
         self.now_ms = 0
         self.turns = 0
@@ -144,15 +157,27 @@ class Conversation:
         frame = self._tail[-20 * SAMPLES_PER_MS :]
         return float(10.0 * np.log10(np.mean(np.square(frame, dtype=np.float64)) + 1e-9))
 
-    def likeness(self) -> float:
-        """Of the microphone with the loudspeaker; looked at only where it matters."""
-        return self.echo.likeness() if self.director.overlapping else 0.0
+    def echo_share(self) -> float:
+        """Of what the microphone hears, the loudspeaker's; looked at only where it matters."""
+        return self.echo.explained() if self.director.overlapping else 0.0
+
+    def pitched(self) -> bool:
+        """Whether the microphone hears the periodicity of a voice; looked at only where it matters."""
+        return self.director.overlapping and pitched(self._tail)
 
     def _how_finished(self) -> float:
         # The silence that has passed already says nothing about how the phrase ended.
         silence = self.director.config.speculate_ms * SAMPLES_PER_MS
         self.finished = finishedness(self._tail[: len(self._tail) - silence])
+        if self._ears is not None:
+            self.finished = finished_by(self.finished, self._ears.ending(self._tail))
         return self.finished
+
+    def _sort_of_words(self, from_ms: int) -> Sort | None:
+        if self._ears is None:
+            return None
+        since = (self.now_ms - from_ms + WORDS_BEFORE_MS) * SAMPLES_PER_MS
+        return self._ears.sort(self._tail[-min(len(self._tail), since) :])
 
     # -- the question --------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ml.recogniser.turns import TurnEars
 from ml.serve import reconstruct
 from ml.serve.messages import AudioDown, AudioUp, Open, ServerMessage, Set
 from ml.serve.orders import ChangeTurnTaking, ChangeVoice, Heard, Order, StopAnswer
@@ -97,9 +98,11 @@ class Engine:
         on_failure: Callable[[BaseException], None],
         clock: Callable[[], int] = time.monotonic_ns,
         talker: Talker | None = None,
+        ears: TurnEars | None = None,
     ) -> None:
         self._models: dict[str, Any] = {"reconstruct": stepper, "talk": talker}
         self._vad = vad
+        self._ears = ears
         self._config = config
         self._publish = publish
         self._on_failure = on_failure
@@ -291,7 +294,7 @@ class Engine:
         frames = [(session, frame) for session, frame in work.frames if session.talk]
         for session in {session for session, _ in frames} | {session for session, _ in work.orders}:
             if talk.find(session) is None and (request := self._opens.pop(session, None)) is not None:
-                talk.begin(new_conversation(session, request))
+                talk.begin(new_conversation(session, request, self._ears))
         started_ns = self._clock()
         for session, order in work.orders:
             if (conversation := talk.find(session)) is not None:

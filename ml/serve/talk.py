@@ -113,7 +113,8 @@ class TalkStage:
                     end_ms=conversation.now_ms,
                     probability=float(self._vad.probability[conversation.row]),
                     level_db=conversation.level_db(),
-                    echo=conversation.likeness(),
+                    echo=conversation.echo_share(),
+                    pitched=conversation.pitched(),
                 )
             )
             acting.append((conversation, frame.arrived_ns, actions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from ml.recogniser.turns import TurnEars
 from ml.serve.conversation import Conversation
 from ml.serve.messages import Open
 from ml.serve.orders import ChangeTurnTaking, ChangeVoice, Heard, Order, StopAnswer
@@ -15,11 +16,11 @@ from ml.turn_taking import TurnTakingConfig
 _SHORTEST_MS, _LONGEST_MS = 100, 5_000
 
 
-def new_conversation(session: Session, request: Open) -> Conversation:
+def new_conversation(session: Session, request: Open, ears: TurnEars | None = None) -> Conversation:
     """As the session's ``open`` wants it."""
     config = _config(request.turn_taking or "stream", request.endpoint_min_ms, request.endpoint_max_ms)
     seed = random.getrandbits(31) if request.seed is None else request.seed % 2**31
-    return Conversation(session, session.model, config, request.voice or Voice(), seed)
+    return Conversation(session, session.model, config, request.voice or Voice(), seed, ears)
 
 
 def carry_out(talk: TalkStage, conversation: Conversation, order: Order) -> None:

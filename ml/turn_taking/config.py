@@ -37,7 +37,7 @@ class TurnTakingConfig:
     """Silence after which the answer is begun, unheard. Earlier costs computing for pauses inside words."""
     endpoint_min_ms: int = 200
     """Silence that ends a turn which sounds finished."""
-    endpoint_max_ms: int = 700
+    endpoint_max_ms: int = 1_000
     """Silence that ends a turn which sounds unfinished."""
     resume_ms: int = 60
     """Speech after a short silence that means the person goes on."""
@@ -46,9 +46,21 @@ class TurnTakingConfig:
 
     # -- speaking over the answer
     barge_in_ms: int = 420
-    """Speech over the answer that stops it. Shorter ones are backchannels."""
+    """Speech over the answer that stops it where nobody can tell its words. Shorter ones are backchannels."""
+    words_ms: int = 160
+    """Speech over the answer from which on its words are asked for, and again with every `words_every_ms` of it."""
+    words_every_ms: int = 40
+    words_barge_in_ms: int = 180
+    """Speech that stops the answer when it has words that are no backchannel."""
+    wordless_barge_in_ms: int = 760
+    """Speech that stops the answer when it has no word, or may be a backchannel."""
     barge_in_db: float = 12.0
     """How far above the background such speech has to be."""
+    barge_in_range_db: float = 18.0
+    """A frame that is so far below the loudest of a stretch of speech over the answer belongs to it no more: what a
+    canceller leaves of the loudspeaker goes on after a person's word."""
+    pitched_share: float = 0.4
+    """Share of such a stretch that needs the periodicity of a voice: noise and coughs have none."""
     early_ms: int = 3_000
     """For so long after the first answer begins a barge-in has to last longer: the browser's echo canceller learns."""
     early_factor: float = 1.5
@@ -57,10 +69,14 @@ class TurnTakingConfig:
     continue_ms: int = 700
     """Who goes on so soon after an end-point was never finished: less speech stops the answer then."""
     continued_barge_in_ms: int = 200
-    echo_threshold: float = 0.38
-    """Likeness with what was played from which the microphone hears the loudspeaker, not the person."""
+    echo_threshold: float = 0.45
+    """Share of what the microphone hears that what was played explains, from which on it is the loudspeaker's."""
     false_interruption_ms: int = 520
-    """An interruption with less speech than this in all was none: the answer goes on where it stopped."""
+    """An interruption with less speech than this in all was none: the answer goes on where it stopped. Where words can
+    be told, they decide instead, up to `doubt_ms` of speech."""
+    doubt_ms: int = 1_600
+    resume_answer_ms: int = 400
+    """Silence after an interruption without words until the answer goes on."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("stream", "turn", "push"):
@@ -76,7 +92,7 @@ class TurnTakingConfig:
     @classmethod
     def for_mode(cls, mode: Mode, endpoint_min_ms: int | None = None, endpoint_max_ms: int | None = None) -> Self:
         """The defaults of a mode, with bounds of one's own where given (the other bound gives way)."""
-        low, high = (480, 1_200) if mode == "turn" else (200, 700)
+        low, high = (480, 1_200) if mode == "turn" else (200, 1_000)
         if endpoint_min_ms is not None:
             low, high = endpoint_min_ms, max(high, endpoint_min_ms)
         if endpoint_max_ms is not None:

@@ -7,8 +7,8 @@ A state machine on media time, so that whole conversations are tested without a 
                       | +-- silence: speculate   +-- barge-in --> user (then Resume, if it was too short to be one)
                       +---- speech: withdraw
 
-It never computes: how finished a phrase sounds is asked of ``finished`` when a silence begins, likeness with the
-loudspeaker comes with the observation.
+It never computes: how finished a phrase is, is asked of ``finished`` when a silence begins, what sort of words there
+are since a moment, of ``words`` (None: nobody can tell); what is the loudspeaker's comes with the observation.
 """
 
 from __future__ import annotations
@@ -32,25 +32,30 @@ from ml.turn_taking.actions import (
     Withdraw,
 )
 from ml.turn_taking.config import TurnTakingConfig
+from ml.turn_taking.words import Sort
 
 Phase = Literal["idle", "user", "answer"]
 
 _FLOOR_RISE_DB = 0.02
 """How fast the background level follows upwards, per frame: 1 dB a second."""
 _SILENT_DB = -90.0
+_PEAK_MS = 1_000
+"""For how long a stretch of speech over the answer is measured by the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One microphone frame of 20 ms.
 
-    ``probability`` of speech, ``level_db`` relative to full scale, ``echo`` 0..1: likeness with what was played.
+    ``probability`` of speech, ``level_db`` relative to full scale, ``echo`` 0..1: share of it that what was played
+    explains, ``pitched``: it has the periodicity of a voice. The last two count only over an answer.
     """
 
     end_ms: int
     probability: float
     level_db: float
     echo: float = 0.0
+    pitched: bool = True
 
 
 @dataclass(slots=True)
@@ -61,7 +66,11 @@ class _Turn:
     last_voiced_ms: int
     voiced_ms: int
     doubtful: bool = False
-    """It began by stopping an answer, and is still so short that it may have been a backchannel."""
+    """It began by stopping an answer, and may still have been a backchannel."""
+    by_words: bool = False
+    """Whether words decide that, or how long it is."""
+    asked_ms: int = 0
+    """Speech that there was when words were asked for."""
     speculating: bool = False
     wait_ms: int = 0
     hesitations: int = 0
@@ -77,17 +86,23 @@ class TurnDirector:
         config: TurnTakingConfig | None = None,
         finished: Callable[[], float] = lambda: 0.5,
         frame_ms: int = 20,
+        words: Callable[[int], Sort | None] = lambda from_ms: None,
     ) -> None:
         self.config = config or TurnTakingConfig()
         self.phase: Phase = "idle"
         self._finished = finished
         self._frame_ms = frame_ms
+        self._words = words
         self._turn: _Turn | None = None
         self._voiced = False
         self._floor_db = _SILENT_DB
         self._run_from_ms: int | None = None
         self._run_last_ms = 0
         self._run_voiced_ms = 0
+        self._run_pitched_ms = 0
+        self._run_peak_db = _SILENT_DB
+        self._run_sort: Sort | None = None
+        self._run_asked_ms = 0
         self._pressed = False
         self._first_answer_ms: int | None = None
         self._endpoint_ms = -1_000_000
@@ -99,7 +114,7 @@ class TurnDirector:
 
     @property
     def overlapping(self) -> bool:
-        """Whether the person makes sounds over the answer; only then likeness with the loudspeaker matters."""
+        """Whether the person makes sounds over the answer; only then it matters whether they are the loudspeaker."""
         return self.phase == "answer" and self._voiced
 
     # -- what happens --------------------------------------------------------------------------------------
@@ -161,9 +176,15 @@ class TurnDirector:
         return self._end(turn, now_ms, "released")
 
     def commit(self, now_ms: int) -> list[Action]:
-        """The open turn is over and is answered, however little was said: its client says that it is one."""
-        self._pressed = False
-        return self._end(self._turn, now_ms, "released") if self._turn is not None else []
+        """The open turn is over and is answered, however little was said: its client says that it is one.
+
+        So is one that was dismissed while the key was down, as another mode does; nothing was said in it, then.
+        """
+        pressed, self._pressed = self._pressed, False
+        actions: list[Action] = []
+        if self._turn is None and pressed and self.phase == "idle":
+            actions = self._open(now_ms, now_ms, 0, told=False)
+        return [*actions, *self._end(self._turn, now_ms, "released")] if self._turn is not None else []
 
     def cancel(self, now_ms: int) -> list[Action]:
         """The open turn counts for nothing."""
@@ -205,7 +226,7 @@ class TurnDirector:
                 turn.speculating = False
                 turn.hesitations += 1
                 actions.append(Withdraw(o.end_ms))
-            if turn.doubtful and turn.voiced_ms >= config.false_interruption_ms:
+            if turn.doubtful and self._is_turn(turn):
                 turn.doubtful = False
                 actions.append(Commit(o.end_ms))
             if o.end_ms - turn.start_ms >= config.max_turn_ms:
@@ -225,8 +246,10 @@ class TurnDirector:
             turn.wait_ms = min(wait + turn.hesitations * config.hesitation_ms, config.endpoint_max_ms)
             turn.speculating = True
             actions.append(Speculate(turn.last_voiced_ms, turn.wait_ms, finished))
+        if turn.doubtful and turn.by_words and silence >= config.resume_answer_ms and not self._is_turn(turn, now=True):
+            return [*actions, *self._resume(turn, o.end_ms)]
         if turn.speculating and silence >= turn.wait_ms:
-            if turn.doubtful:
+            if turn.doubtful and not (turn.by_words and self._is_turn(turn, now=True)):
                 return [*actions, *self._resume(turn, o.end_ms)]
             if turn.voiced_ms < config.min_turn_ms:
                 return [*actions, *self._dismiss(turn, o.end_ms)]
@@ -237,7 +260,8 @@ class TurnDirector:
         config = self.config
         if config.mode == "push":
             return []
-        loud = o.level_db >= self._floor_db + config.barge_in_db
+        peak_db = self._run_peak_db if o.end_ms - self._run_last_ms <= _PEAK_MS else _SILENT_DB
+        loud = o.level_db >= max(self._floor_db + config.barge_in_db, peak_db - config.barge_in_range_db)
         echo = o.echo >= config.echo_threshold
         before = self._run_from_ms is not None and self._run_voiced_ms >= config.min_speech_ms
         duration, start = self._run_voiced_ms, self._run_from_ms
@@ -252,21 +276,49 @@ class TurnDirector:
         if not before and self._run_voiced_ms >= config.min_speech_ms:
             actions.append(SpeechStarted(start))
         continued = start - self._endpoint_ms <= config.continue_ms
-        needed = float(config.continued_barge_in_ms if continued else config.barge_in_ms)
+        sort = None if continued else self._sort_of_run(start)
+        if continued:
+            needed = float(config.continued_barge_in_ms)
+        elif sort is None:
+            needed = float(config.barge_in_ms)
+        else:
+            needed = float(config.words_barge_in_ms if sort == "words" else config.wordless_barge_in_ms)
         if self._first_answer_ms is not None and o.end_ms - self._first_answer_ms < config.early_ms:
             needed *= config.early_factor
-        if self._run_voiced_ms >= needed:
+        if self._run_voiced_ms >= needed and self._run_pitched_ms >= config.pitched_share * self._run_voiced_ms:
             voiced = self._run_voiced_ms
             self._forget_run()
             actions.append(Interrupt(start, o.end_ms, "continued" if continued else "barge_in"))
             actions += self._open(start, o.end_ms, voiced, told=True)
             assert self._turn is not None
-            self._turn.doubtful = not continued and voiced < config.false_interruption_ms
-            if not continued and not self._turn.doubtful:
+            turn = self._turn
+            turn.by_words, turn.asked_ms = sort is not None, voiced
+            turn.doubtful = not continued and sort != "words" and not self._is_turn(turn)
+            if not continued and not turn.doubtful:
                 actions.append(Commit(o.end_ms))
         return actions
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _sort_of_run(self, start_ms: int) -> Sort | None:
+        """What sort of words the stretch of speech over the answer has; asked now and then."""
+        voiced, config = self._run_voiced_ms, self.config
+        if voiced >= config.words_ms and voiced - self._run_asked_ms >= config.words_every_ms:
+            self._run_asked_ms = voiced
+            self._run_sort = self._words(start_ms)
+        return self._run_sort
+
+    def _is_turn(self, turn: _Turn, *, now: bool = False) -> bool:
+        """Whether speech that stopped an answer is more than a backchannel; `now` asks for its words once more."""
+        config = self.config
+        if not turn.by_words:
+            return turn.voiced_ms >= config.false_interruption_ms
+        if turn.voiced_ms >= config.doubt_ms:
+            return True
+        if not now and turn.voiced_ms - turn.asked_ms < config.words_every_ms:
+            return False
+        turn.asked_ms = turn.voiced_ms
+        return self._words(turn.start_ms) == "words"
 
     def _track_run(self, o: Observation, voiced: bool, gap_ms: int) -> bool:
         """Keep the stretch of speech that has not led to anything yet; whether there is one."""
@@ -274,7 +326,11 @@ class TurnDirector:
             if self._run_from_ms is None:
                 self._run_from_ms = o.end_ms - self._frame_ms
                 self._run_voiced_ms = 0
+                if o.end_ms - self._run_last_ms > _PEAK_MS:
+                    self._run_peak_db = _SILENT_DB
             self._run_voiced_ms += self._frame_ms
+            self._run_pitched_ms += self._frame_ms if o.pitched else 0
+            self._run_peak_db = max(self._run_peak_db, o.level_db)
             self._run_last_ms = o.end_ms
             return True
         if self._run_from_ms is not None and o.end_ms - self._run_last_ms >= gap_ms:
@@ -283,7 +339,9 @@ class TurnDirector:
 
     def _forget_run(self) -> None:
         self._run_from_ms = None
-        self._run_voiced_ms = 0
+        self._run_voiced_ms = self._run_pitched_ms = 0
+        self._run_sort = None
+        self._run_asked_ms = 0
 
     def _open(self, start_ms: int, now_ms: int, voiced_ms: int, *, told: bool) -> list[Action]:
         self.phase = "user"

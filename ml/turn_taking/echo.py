@@ -1,29 +1,35 @@
-"""Does the microphone hear the loudspeaker? Likeness of what came in with what was played lately.
+"""Does the microphone hear the loudspeaker? How much of what came in is explained by what was played lately.
 
-Measured by normalised cross-correlation over every delay within the window: network, the browser's buffer and the room
-decide it, and nobody tells it. (Whitened spectra, as for finding the delay itself, tell the two cases apart less well:
-the room's tail spoils the phases.)
+Network, the browser's buffer and the room decide the delay, and nobody tells it: it is found by cross-correlation over
+the whole of what was played. Around it the room is a filter of 120 ms, fitted by least squares (Wiener's filter, by
+Levinson's recursion) to the last moments; what it predicts of the microphone is the loudspeaker's, the rest somebody
+else's. Correlation alone, without the filter, mistook what a canceller leaves of her voice for a person: a reverberant
+echo is like no single delayed copy.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import LinAlgError, solve_toeplitz
 
 Floats = npt.NDArray[np.float32]
 
-_DECIMATE = 2
+_DECIMATE = 4
+"""To 4 kHz, where most of a voice is."""
+_TAPS = 480
+_BEFORE = 16
+"""Taps before the strongest path: a direct sound may be weaker than its echo."""
+_SILENT = 1e-7
+_RIDGE = 0.01
 
 
 class EchoGuard:
-    """What one session was sent in the last ``history_ms``, and how like it the last ``window_ms`` from the mic are."""
+    """What one session was sent in the last ``history_ms``; how much it explains of the mic's last ``window_ms``."""
 
-    def __init__(self, sample_rate: int = 16_000, history_ms: int = 2_400, window_ms: int = 320) -> None:
-        self._window = sample_rate * window_ms // 1000
+    def __init__(self, sample_rate: int = 16_000, history_ms: int = 2_400, window_ms: int = 480) -> None:
         self._played = np.zeros(sample_rate * history_ms // 1000, np.float32)
-        self._heard = np.zeros(self._window, np.float32)
-        length = (len(self._played) + self._window) // _DECIMATE
-        self._size = 1 << (length - 1).bit_length()
+        self._heard = np.zeros(sample_rate * window_ms // 1000, np.float32)
 
     def reset(self) -> None:
         """Another session."""
@@ -38,18 +44,35 @@ class EchoGuard:
         """Audio from the microphone (float32 [n])."""
         _push(self._heard, audio)
 
-    def likeness(self) -> float:
-        """0 (another sound) to 1 (the very sound that was played, at some delay)."""
+    def explained(self) -> float:
+        """Share of the microphone's energy that is what was played: 0 (another sound) to 1 (nothing else)."""
         mic, out = _thin(self._heard), _thin(self._played)
-        mic_power = float(np.dot(mic, mic))
-        if mic_power < 1e-7 or float(np.dot(out, out)) < 1e-7:
+        power = float(np.dot(mic, mic))
+        if power < _SILENT or float(np.dot(out, out)) < _SILENT:
             return 0.0
-        cross = np.fft.irfft(np.fft.rfft(out, self._size) * np.conj(np.fft.rfft(mic, self._size)), self._size)
         lags = len(out) - len(mic) + 1
-        energy = np.concatenate([[0.0], np.cumsum(np.square(out, dtype=np.float64))])
+        cross = _correlation(out, mic)[:lags]
+        energy = np.concatenate([[0.0], np.cumsum(np.square(out))])
         local = energy[len(mic) :] - energy[:lags]
-        norm = np.sqrt(np.maximum(local, 1e-6) * mic_power)
-        return float(min(1.0, np.max(np.abs(cross[:lags]) / norm)))
+        strongest = int(np.argmax(np.abs(cross) / np.sqrt(np.maximum(local, 1e-6))))
+        # Tap j of the filter takes what was played j samples before `first` reaches the microphone.
+        first = min(lags - 1, strongest + _BEFORE)
+        taps = min(_TAPS, first + 1)
+        source = out[first - taps + 1 : first + len(mic)]
+        own = _correlation(source, source)[:taps] * (len(mic) / len(source))
+        own[0] = own[0] * (1.0 + _RIDGE) + 1e-6
+        try:
+            room = solve_toeplitz(own, cross[first - np.arange(taps)])
+        except LinAlgError:
+            return 0.0
+        rest = mic - np.convolve(source, room, "valid")
+        return float(np.clip(1.0 - np.dot(rest, rest) / power, 0.0, 1.0))
+
+
+def _correlation(long: npt.NDArray[np.float64], short: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sum of `long[k + i] * short[i]` over i, for every k from 0 on."""
+    size = 1 << (len(long) + len(short) - 2).bit_length()
+    return np.fft.irfft(np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size)), size)
 
 
 def _push(ring: Floats, audio: Floats) -> None:
@@ -59,5 +82,5 @@ def _push(ring: Floats, audio: Floats) -> None:
         ring[-n:] = audio[-n:]
 
 
-def _thin(audio: Floats) -> Floats:
-    return audio.reshape(-1, _DECIMATE).mean(axis=1)
+def _thin(audio: Floats) -> npt.NDArray[np.float64]:
+    return audio.reshape(-1, _DECIMATE).mean(axis=1, dtype=np.float64)

@@ -85,18 +85,34 @@ def features(tail: Floats) -> Prosody | None:
 
 def _pitch_st(windows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Pitch in semitones re 100 Hz of each window [n, 640]; NaN where it is not voiced. By autocorrelation."""
-    size = 2 * _WINDOW
-    spectrum = np.fft.rfft(windows * np.hanning(_WINDOW), size)
-    auto = np.fft.irfft(np.abs(spectrum) ** 2, size)[:, :_WINDOW]
-    window = np.hanning(_WINDOW)
-    shape = np.fft.irfft(np.abs(np.fft.rfft(window, size)) ** 2, size)[:_WINDOW]
-    low, high = int(SAMPLE_RATE / _PITCH_HZ[1]), int(SAMPLE_RATE / _PITCH_HZ[0])
-    normal = auto[:, low:high] / np.maximum(auto[:, :1], 1e-9) / (shape[low:high] / shape[0])
-    best = normal.max(axis=1)
-    # The shortest lag almost as good as the best: else every second voice is heard an octave too low.
-    lag = low + np.argmax(normal >= 0.9 * best[:, None], axis=1)
+    best, lag = _periodicity(windows)
     pitch = 12 * np.log2(SAMPLE_RATE / lag / 100.0)
     return np.where(best >= _VOICED, pitch, np.nan)
+
+
+def pitched(tail: Floats) -> bool:
+    """Whether the last 40 ms have the periodicity of a voice: noise, a cough and a door do not."""
+    if len(tail) < _WINDOW:
+        return False
+    window = tail[None, -_WINDOW:].astype(np.float64)
+    best, _ = _periodicity(window - window.mean())
+    return bool(best[0] >= _VOICED)
+
+
+_SHAPE = np.hanning(_WINDOW)
+_SHAPE_AUTO = np.fft.irfft(np.abs(np.fft.rfft(_SHAPE, 2 * _WINDOW)) ** 2, 2 * _WINDOW)[:_WINDOW]
+
+
+def _periodicity(windows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Highest normalised autocorrelation of each window [n, 640] within the range of pitch, and its lag."""
+    size = 2 * _WINDOW
+    spectrum = np.fft.rfft(windows * _SHAPE, size)
+    auto = np.fft.irfft(np.abs(spectrum) ** 2, size)[:, :_WINDOW]
+    low, high = int(SAMPLE_RATE / _PITCH_HZ[1]), int(SAMPLE_RATE / _PITCH_HZ[0])
+    normal = auto[:, low:high] / np.maximum(auto[:, :1], 1e-9) / (_SHAPE_AUTO[low:high] / _SHAPE_AUTO[0])
+    best = normal.max(axis=1)
+    # The shortest lag almost as good as the best: else every second voice is heard an octave too low.
+    return best, low + np.argmax(normal >= 0.9 * best[:, None], axis=1)
 
 
 # In the order of the fields of `Prosody`.

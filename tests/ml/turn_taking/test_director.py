@@ -21,24 +21,34 @@ from ml.turn_taking import (
     TurnTakingConfig,
     Withdraw,
 )
+from ml.turn_taking.words import Sort
 
 
 class Stage:
     """Plays a script of (speech or silence, ms) into a director and keeps what it decided."""
 
     def __init__(self, config: TurnTakingConfig | None = None, finished: Callable[[], float] = lambda: 1.0) -> None:
-        self.director = TurnDirector(config, finished)
+        self.words: Sort | None = None
+        self.director = TurnDirector(config, finished, words=lambda from_ms: self.words)
         self.now = 0
         self.actions: list[tuple[int, Action]] = []
         self.play(silent=400)
 
-    def play(self, *, level_db: float = -60.0, probability: float = 0.0, echo: float = 0.0, silent: int = 0) -> None:
+    def play(
+        self,
+        *,
+        level_db: float = -60.0,
+        probability: float = 0.0,
+        echo: float = 0.0,
+        pitched: bool = True,
+        silent: int = 0,
+    ) -> None:
         for _ in range(silent // 20):
             self.now += 20
-            self.note(self.director.hear(Observation(self.now, probability, level_db, echo)))
+            self.note(self.director.hear(Observation(self.now, probability, level_db, echo, pitched)))
 
-    def say(self, ms: int, level_db: float = -25.0, echo: float = 0.0) -> None:
-        self.play(level_db=level_db, probability=0.9, echo=echo, silent=ms)
+    def say(self, ms: int, level_db: float = -25.0, echo: float = 0.0, pitched: bool = True) -> None:
+        self.play(level_db=level_db, probability=0.9, echo=echo, pitched=pitched, silent=ms)
 
     def note(self, actions: list[Action]) -> None:
         self.actions += [(self.now, action) for action in actions]
@@ -75,7 +85,7 @@ def test_a_finished_phrase_is_answered_after_the_short_wait() -> None:
 def test_an_unfinished_phrase_is_given_time() -> None:
     stage = Stage(finished=lambda: 0.0)
     stage.say(1000)
-    stage.play(silent=680)
+    stage.play(silent=980)
     assert not stage.of(Endpoint)
     stage.play(silent=40)
     assert len(stage.of(Endpoint)) == 1
@@ -284,3 +294,53 @@ def test_push_to_talk_goes_by_the_key_alone() -> None:
 def test_options_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"mode|threshold|endpoint"):
         TurnTakingConfig().replace(**wrong)
+
+
+def test_words_stop_her_sooner_than_a_backchannel_of_any_length() -> None:
+    stage = Stage()
+    stage.answer()
+    stage.words = "words"
+    stage.say(200)
+    (interrupt,) = stage.of(Interrupt)
+    assert isinstance(interrupt, Interrupt)
+    assert interrupt.decided_ms - interrupt.speech_start_ms == 180
+    assert stage.of(Commit), "words are no backchannel: the answer will not go on"
+
+    stage = Stage()
+    stage.answer()
+    stage.words = "backchannel"
+    stage.say(700)
+    stage.play(silent=400)
+    assert not stage.of(Interrupt)
+    assert len(stage.of(BackchannelHeard)) == 1
+
+
+@pytest.mark.parametrize(("words", "goes_on"), [("backchannel", True), ("nothing", True), ("words", False)])
+def test_a_long_sound_stops_her_and_its_words_decide_whether_she_goes_on(words: Sort, goes_on: bool) -> None:
+    stage = Stage()
+    stage.answer()
+    stage.words = "backchannel"
+    stage.say(800)
+    assert len(stage.of(Interrupt)) == 1
+    assert not stage.of(Commit)
+    stage.words = words
+    stage.say(100)
+    stage.play(silent=600)
+    assert bool(stage.of(Resume)) is goes_on
+    assert bool(stage.of(Commit)) is not goes_on
+    assert bool(stage.of(Endpoint)) is not goes_on
+
+
+def test_noise_without_pitch_stops_nobody() -> None:
+    stage = Stage()
+    stage.answer()
+    stage.say(1500, pitched=False)
+    assert not stage.of(Interrupt)
+
+
+def test_what_is_far_below_the_loudest_of_a_sound_is_no_part_of_it() -> None:
+    stage = Stage()
+    stage.answer()
+    stage.say(200, level_db=-22.0)
+    stage.say(600, level_db=-45.0)
+    assert not stage.of(Interrupt), "a word, and then what the canceller leaves of the loudspeaker"
