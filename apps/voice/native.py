@@ -66,6 +66,11 @@ class NativeClient:
         self.say(type="played", generation=generation, played_ms=played_ms, buffered_ms=0, underruns=0)
 
     @property
+    def media_ms(self) -> int:
+        """How much audio it has said: the session's media clock."""
+        return self._seq * FRAME_MS
+
+    @property
     def pressed(self) -> bool:
         """Whether the key is down: the client's own turn is open."""
         return self._pressed

@@ -69,6 +69,8 @@ class InProcessCore:
         self.generation = 0
         self._turns = 0
         self._seq = 0
+        self._configured = 0.0
+        """When the last change of the configuration is made: one after the other."""
         self._answer: tuple[int, int] | None = None
         """The turn whose answer is given, and how much of it was sent, ms."""
         self._paused: tuple[int, int] | None = None
@@ -102,7 +104,8 @@ class InProcessCore:
                     )
                 )
             case Configure():
-                asyncio.get_running_loop().call_later(0.02, self._configure, message)
+                self._configured = max(self._configured + 1e-6, self._now() + 0.02)
+                asyncio.get_running_loop().call_at(self._configured, self._configure, message)
             case Interrupt():
                 self.generation += 1
                 self._say(GenerationChanged(generation=self.generation, reason="interrupt"))
@@ -180,7 +183,8 @@ class InProcessCore:
         turn, self._turns, self._paused = self._turns, self._turns + 1, None
         self.questions.append(b"".join(self.turn_frames))
         times = {"start_ms": max(0, ended.speech_start_ms), "end_ms": max(0, ended.speech_end_ms)}
-        self._say(Endpoint(turn=turn, **times, waited_ms=0, reason=ended.reason))
+        waited_ms = max(0, ended.decided_ms - times["end_ms"])
+        self._say(Endpoint(turn=turn, **times, waited_ms=waited_ms, reason=ended.reason))
         row = uuid.uuid4()
         same = {"id": row, "index": turn, "duration_ms": 100, "audio_url": None, "latency": {}}
         self._say(TurnStored(role="user", **same))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from apps.voice.openai_realtime.items import MOST_ITEMS
 from apps.voice.openai_realtime.server_events import FIELDS
 
 Event = dict[str, Any]
@@ -30,8 +31,8 @@ class ProtocolModel:
         self.transcripts = transcripts
         self.created = False
         self.ids: set[str] = set()
-        self.items: list[str] = []
-        self.deleted: set[str] = set()
+        self.items: set[str] = set()
+        self.added = 0
         self.awaited: dict[str, str] = {}
         """Items whose ``added`` or ``done`` is to come next, and which."""
         self.active: str | None = None
@@ -95,10 +96,11 @@ class ProtocolModel:
     def _conversation_item_added(self, event: Event) -> None:
         item = event["item"]
         self._known(event["previous_item_id"])
-        assert item["id"] not in self.items, "added twice"
+        assert item["id"] not in self.items or self.added >= MOST_ITEMS, "added twice"
+        self.added += 1
         if item["role"] == "assistant" and item["status"] == "in_progress":
             assert self.item == item["id"], "the response tells of its item first"
-        self.items.append(item["id"])
+        self.items.add(item["id"])
         self.awaited[item["id"]] = "done"
 
     def _conversation_item_done(self, event: Event) -> None:
@@ -114,13 +116,11 @@ class ProtocolModel:
 
     def _conversation_item_deleted(self, event: Event) -> None:
         assert event["item_id"] in self.items
-        assert event["item_id"] not in self.deleted
-        self.deleted.add(event["item_id"])
+        self.items.remove(event["item_id"])
 
     def _conversation_item_input_audio_transcription_completed(self, event: Event) -> None:
         assert self.transcripts is not False
         assert event["item_id"] in self.items
-        assert event["item_id"] not in self.deleted
 
     # -- responses -----------------------------------------------------------------------------------------
 

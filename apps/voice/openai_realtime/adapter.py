@@ -127,7 +127,7 @@ class RealtimeSide:
                 self._it.core.generation = message.generation
                 self._playback = Playback()
             case ConfigChanged():
-                self._it.tuning.answered(message.config.turn_taking)
+                self._it.tuning.answered(message.config)
             case Speech():
                 self._answers.speech(message)
             case Endpoint():

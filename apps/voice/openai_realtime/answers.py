@@ -29,8 +29,9 @@ class Answers:
     def endpoint(self, endpoint: Endpoint) -> None:
         """What was said is over. It is answered for whom it was ordered, else for a response that begins now."""
         it = self._it
-        ordered = endpoint.reason == "released" and bool(it.asked)
-        owner = it.asked.popleft() if ordered else None
+        ordered, owner = False, None
+        if endpoint.reason == "released":
+            ordered, owner = it.whose(endpoint.end_ms + endpoint.waited_ms)
         active = it.responses.active
         if owner is not None and owner is not active:
             return  # cancelled meanwhile: its answer is stopped as it begins

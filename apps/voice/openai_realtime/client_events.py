@@ -148,7 +148,7 @@ def parse(text: str) -> ClientEvent:
     """A client's event. Raises :class:`RealtimeError`."""
     try:
         value = pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # the latter: half a surrogate pair
         raise RealtimeError(f"not JSON: {error}; send one JSON object per message", code="invalid_json") from None
     given = value.get("event_id") if isinstance(value, dict) else None
     event_id = given if isinstance(given, str) and len(given) <= 512 else None

@@ -14,6 +14,9 @@ from apps.voice.openai_realtime.tuning import Tuning
 from apps.voice.openai_realtime.turns import Turns
 from apps.voice.protocol import FRAME_MS
 
+MOST_ASKED = 50
+SAME_MS = 2 * FRAME_MS
+
 
 class Connection:
     """The client's side of one conversation: configuration, items, responses, audio on its way in."""
@@ -27,8 +30,8 @@ class Connection:
         self.responses = Responses(out.emit, self.conversation, transcripts=config.transcripts)
         self.turns = Turns(out.emit, self.conversation)
         self.input = InputBuffer(config.input_format)
-        self.asked: deque[Response | None] = deque()
-        """Who waits for the end-points that were ordered, oldest first; None: a turn that the client only committed."""
+        self._asked: deque[tuple[int, Response | None]] = deque(maxlen=MOST_ASKED)
+        """When, in media time, turns were ordered to end, and for whom; None: the client only committed one."""
         self._added_ms = 0
 
     def order_end(self, response: Response | None, silence_frames: int) -> None:
@@ -37,7 +40,7 @@ class Connection:
         def end(mark: int) -> None:
             if response is not None and (self.responses.active is not response or response.turn is not None):
                 return  # cancelled, or answered already
-            self.asked.append(response)
+            self._asked.append((self.core.media_ms, response))
             if response is not None:
                 self.responses.asked()
             if self.config.manual:
@@ -48,6 +51,14 @@ class Connection:
 
         self.input.order(end, silence_frames=silence_frames)
         self._added_ms += silence_frames * FRAME_MS
+
+    def whose(self, decided_ms: int) -> tuple[bool, Response | None]:
+        """Whether an end-point of that media time was ordered, and for whom. An order may have led to none."""
+        while self._asked and self._asked[0][0] < decided_ms - SAME_MS:
+            self._asked.popleft()
+        if self._asked and self._asked[0][0] <= decided_ms + SAME_MS:
+            return True, self._asked.popleft()[1]
+        return False, None
 
     def drop_turn(self) -> None:
         """What the person is saying counts for nothing."""

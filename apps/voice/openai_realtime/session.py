@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from apps.speakers.aliases import speaker_slug
 from apps.voice.openai_realtime.audio import RATES, Format
@@ -25,6 +26,16 @@ ENDPOINT_MS = (100, 5000)
 PADDING_MS = (0, 1200)
 """As much from before the speech as the inference server keeps."""
 SPEED = (0.5, 1.5)
+
+
+def _tellable(value: Any) -> Any:
+    """What is only told back has to be JSON: ``1e999`` parses, and would be an infinity."""
+    json.dumps(value, allow_nan=False)
+    return value
+
+
+Anything: TypeAlias = Annotated[Any, AfterValidator(_tellable)]
+Object: TypeAlias = Annotated[dict[str, Any], AfterValidator(_tellable)]
 
 
 class _Part(BaseModel):
@@ -65,13 +76,13 @@ TurnDetection: TypeAlias = Annotated[ServerVad | SemanticVad, Field(discriminato
 class InputPatch(_Part):
     format: AudioFormat | None = None
     turn_detection: TurnDetection | None = None
-    transcription: dict[str, Any] | None = None
-    noise_reduction: dict[str, Any] | None = None
+    transcription: Object | None = None
+    noise_reduction: Object | None = None
 
 
 class OutputPatch(_Part):
     format: AudioFormat | None = None
-    voice: str | dict[str, Any] | None = None
+    voice: str | Object | None = None
     speed: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
@@ -87,10 +98,10 @@ class SessionPatch(_Part):
     output_modalities: list[Literal["audio", "text"]] | None = None
     instructions: Annotated[str, Field(max_length=100_000)] | None = None
     audio: AudioPatch | None = None
-    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
-    tool_choice: Any = None
+    tools: Annotated[list[Object], Field(max_length=128)] | None = None
+    tool_choice: Anything = None
     max_output_tokens: Annotated[int, Field(ge=1)] | Literal["inf"] | None = None
-    truncation: Any = None
+    truncation: Anything = None
 
 
 @dataclass(frozen=True, slots=True)

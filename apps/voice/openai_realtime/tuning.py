@@ -6,9 +6,12 @@ import asyncio
 
 from apps.voice.native import NativeClient
 from apps.voice.openai_realtime.session import SessionConfig
+from apps.voice.protocol import SessionConfig as CoreConfig
 
 IN_FORCE_S = 3.0
 """A change of the configuration goes through the database; audio waits for it, but not for ever."""
+
+TAKING = ("turn_taking", "endpoint_min_ms", "endpoint_max_ms")
 
 
 class Tuning:
@@ -41,9 +44,9 @@ class Tuning:
             self._core.say(type="config", **wishes)
         self._listen()
 
-    def answered(self, turn_taking: str | None) -> None:
+    def answered(self, told: CoreConfig | None) -> None:
         """The core tells what is in force; None: it refused something."""
-        if turn_taking in (None, self._said["turn_taking"]):
+        if told is None or all(getattr(told, name) == self._said.get(name) for name in TAKING if name in self._said):
             self._in_force.set()
 
     async def in_force(self) -> None:
