@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
+from benchmarks.crosstalk import crosstalk
 from benchmarks.live import percentiles
 from benchmarks.product import Product
 from ml.serve.wire import parse_address, probe
@@ -81,6 +82,18 @@ class Answered:
     asked: int = 0
     answered: int = 0
     resumed: int = 0
+    sessions: set[str] = field(default_factory=set)
+    """One, unless a session was lost."""
+    endpoints: int = 0
+    """Turns of the person that the server took for finished."""
+    said: list[bytes] = field(default_factory=list)
+    """What was heard of each answer, PCM16LE."""
+    captions: dict[str, list[str]] = field(default_factory=lambda: {"user": [], "assistant": []})
+    """What the server understood of stored turns, by whose they are."""
+
+
+class Unserved(RuntimeError):
+    """There is no session to be had now."""
 
 
 class Talker:
@@ -101,6 +114,17 @@ class Talker:
         self._play_from: float | None = None
         self._audio_ended = True
         self._token: str | None = None
+        self._roles: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """What it asks."""
+        return QUESTIONS[self.number % len(QUESTIONS)]
+
+    @property
+    def hears(self) -> bool:
+        """Whether an answer is being heard that has begun and not ended."""
+        return not self._audio_ended and self._play_from is not None and self._played_ms() > 200
 
     async def run(self, seconds: float) -> Answered:
         """Talk for so long; a connection that is lost is resumed."""
@@ -116,8 +140,11 @@ class Talker:
                 ) as socket:
                     await self._converse(socket, until)
                     return self.result
-            except (ConnectionClosed, OSError):
-                self.result.resumed += 1
+            except (ConnectionClosed, OSError, Unserved) as error:
+                if isinstance(error, Unserved) and self._token is None:
+                    raise
+                self.result.resumed += not isinstance(error, Unserved)
+                self._audio_ended, self._speaking = True, []
                 await asyncio.sleep(0.5)
         return self.result
 
@@ -126,7 +153,8 @@ class Talker:
         await socket.send(json.dumps({**hello, "resume": self._token}))
         welcome = json.loads(await socket.recv())
         if welcome["type"] != "welcome":
-            raise RuntimeError(f"no session: {welcome}")
+            raise Unserved(f"no session: {welcome}")
+        self.result.sessions.add(welcome["session"])
         self._token, self._generation = welcome["resume_token"], welcome["generation"]
         self._heard_ms, self._play_from = 0.0, None
         tasks = [asyncio.create_task(part) for part in (self._microphone(socket), self._report(socket))]
@@ -241,6 +269,8 @@ class Talker:
                         self.result.gaps += 1
                     self._play_from = now + PLAYER_MS / 1000 - at_ms / 1000
                 self._heard_ms = at_ms + (len(message) - HEADER.size) / 32
+                if self.result.said:
+                    self.result.said[-1] += message[HEADER.size :]
                 self._first_audio_at = self._first_audio_at or now
                 continue
             event = json.loads(message)
@@ -248,8 +278,15 @@ class Talker:
                 self._generation, self._heard_ms, self._play_from = event["generation"], 0.0, None
             if event["type"] == "answer":
                 self._audio_ended = event["event"] != "started"
-            if event["type"] == "turn" and "web_ms" in event["latency"]:
-                self.result.web.append(event["latency"]["web_ms"])
+                if event["event"] == "started":
+                    self.result.said.append(b"")
+            self.result.endpoints += event["type"] == "endpoint"
+            if event["type"] == "turn":
+                self._roles[event["id"]] = event["role"]
+                if "web_ms" in event["latency"]:
+                    self.result.web.append(event["latency"]["web_ms"])
+            if event["type"] == "caption":
+                self.result.captions[self._roles[event["turn"]]].append(event["text"])
             await self._events.put(event)
 
 
@@ -282,6 +319,7 @@ async def measure_talk(product: Product, sessions: int, seconds: float) -> dict[
         "player_ms": PLAYER_MS,
         "barge_in_ms": {**all_of("barge_in"), "count": sum(len(result.barge_in) for result in results)},
         "gaps": sum(result.gaps for result in results),
+        "crosstalk": crosstalk(talkers),
         "ticks": ticks,
         "late_ticks": late,
         "late_share": round(late / ticks, 4) if ticks else None,

@@ -1,4 +1,8 @@
-"""``manage.py bench live``: conversations in real time against the product as it is served."""
+"""``manage.py bench``: conversations in real time against the product as it is served.
+
+``live`` measures them, ``kill`` kills the inference server in mid-answer again and again, ``vanish`` has clients
+vanish.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,16 @@ class Command(BaseCommand):
     help = "Measure live conversations: real sockets, Telugu questions in real time, a fresh product of its own."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("what", choices=["live"])
+        parser.add_argument("what", choices=["live", "kill", "vanish"])
         parser.add_argument("--sessions", default="1", help="conversations at a time; by comma for a curve: 1,2,4,8")
         parser.add_argument("--minutes", type=float, default=1.0, help="length of each measurement")
+        parser.add_argument("--times", type=int, default=20, help="kills, or clients that vanish")
         parser.add_argument("--tiny", action="store_true", help="tiny random models instead of the shipped ones")
         parser.add_argument("--json", action="store_true", dest="as_json", help="one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         from benchmarks.conversation import measure_talk
+        from benchmarks.killed import measure_kills, measure_vanishing
         from benchmarks.product import running_product
 
         try:
@@ -34,12 +40,18 @@ class Command(BaseCommand):
         os.environ["VOICE_SLOTS"] = str(max(8, *curve))
         if options["tiny"]:
             os.environ["VOICE_TINY_TALK"] = "1"
-        result: dict[str, Any] = {"load_average": [round(value, 2) for value in os.getloadavg()], "live": []}
+        result: dict[str, Any] = {"load_average": [round(value, 2) for value in os.getloadavg()]}
         try:
             with running_product() as product:
-                for sessions in curve:
+                if options["what"] == "kill":
+                    result["kill"] = asyncio.run(measure_kills(product, curve[0], options["times"]))
+                elif options["what"] == "vanish":
+                    result["vanish"] = asyncio.run(measure_vanishing(product, options["times"]))
+                for sessions in curve if options["what"] == "live" else []:
                     self.stderr.write(f"{sessions} at a time, {options['minutes']:g} min …")
-                    result["live"].append(asyncio.run(measure_talk(product, sessions, 60 * options["minutes"])))
+                    result.setdefault("live", []).append(
+                        asyncio.run(measure_talk(product, sessions, 60 * options["minutes"]))
+                    )
         except (RuntimeError, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(json.dumps(result, indent=None if options["as_json"] else 2))
