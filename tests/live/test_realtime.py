@@ -1,26 +1,27 @@
-"""The OpenAI-compatible socket, by the unmodified `openai` package in an environment of its own."""
+"""The OpenAI-compatible endpoint's door: keys, subprotocols, room, sizes, close codes; on tiny random models.
+
+Whole conversations by unmodified clients are in `test_realtime_clients`.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import json
-import subprocess
-import sys
+import urllib.request
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.support.live_client import telugu_speech
-from tests.support.stack import ROOT, Stack
+from tests.support.side_web import side_web
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
-CLIENT = ROOT / "tests" / "clients" / "openai_client.py"
-PYTHON = Path(sys.prefix) / "clients" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -35,47 +36,6 @@ def key(stack: Stack) -> str:
         return token_create(user=user, name="client", scopes=["chat"], expires_at=timezone.now() + timedelta(days=1))[1]
 
     return stack.query(make)
-
-
-@pytest.fixture(scope="module")
-def question(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A spoken sentence, PCM16LE at 24 kHz."""
-    folder = tmp_path_factory.mktemp("realtime")
-    pcm = np.frombuffer(telugu_speech(folder), "<i2").astype(np.float64)
-    at = np.arange(0, len(pcm) - 1, 16_000 / 24_000)
-    path = folder / "question.pcm"
-    path.write_bytes(np.interp(at, np.arange(len(pcm)), pcm).astype("<i2").tobytes())
-    return path
-
-
-def seen_by_openai(stack: Stack, key: str, question: Path, scenario: str) -> dict[str, Any]:
-    told = subprocess.run(
-        [str(PYTHON), str(CLIENT), f"{stack.origin}/v1", key, str(question), scenario],
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert told.returncode == 0, told.stderr.decode()[-2_000:]
-    found: dict[str, Any] = json.loads(told.stdout)
-    return found
-
-
-def test_a_manual_turn_is_answered_in_the_order_of_the_specification(stack: Stack, key: str, question: Path) -> None:
-    seen = seen_by_openai(stack, key, question, "manual")
-    kinds = [event["type"] for event in seen["events"]]
-    wanted = [
-        "session.created", "session.updated", "input_audio_buffer.committed", "response.created",
-        "response.output_item.added", "response.content_part.added", "response.output_audio.delta",
-        "response.output_audio.done", "response.content_part.done", "response.output_item.done", "response.done",
-    ]  # fmt: skip
-    assert [kind for kind in dict.fromkeys(kinds) if kind in wanted] == wanted
-    assert "error" not in kinds
-    done = seen["events"][-1]["response"]
-    assert done["status"] == "completed"
-    assert done["metadata"] == {"turn": "one"}
-    assert done["usage"]["total_tokens"] == done["usage"]["input_tokens"] + done["usage"]["output_tokens"] > 0
-    (audio,) = seen["audio"].values()
-    assert len(base64.b64decode(audio)) > 2 * 24_000 // 10, "a tenth of a second at least"
 
 
 async def test_who_has_no_token_is_let_in_nowhere(stack: Stack) -> None:
@@ -99,3 +59,99 @@ async def test_nonsense_is_answered_by_an_error_and_the_session_goes_on(stack: S
         assert told["error"]["code"] == "response_cancel_not_active"
         await socket.send('{"type":"session.update","session":{"type":"realtime"}}')
         assert json.loads(await socket.recv())["type"] == "session.updated"
+
+
+def by(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def address(port: int) -> str:
+    return f"ws://127.0.0.1:{port}/v1/realtime?model=any-name"
+
+
+async def until(socket: ClientConnection, *kinds: str) -> dict[str, Any]:
+    """The next event of one of those kinds."""
+    async with asyncio.timeout(60):
+        while True:
+            event: dict[str, Any] = json.loads(await socket.recv())
+            if event["type"] in kinds:
+                return event
+
+
+async def test_a_browser_brings_its_key_as_a_subprotocol(stack: Stack, key: str) -> None:
+    wish = {
+        "expires_after": {"anchor": "created_at", "seconds": 60},
+        "session": {"audio": {"output": {"voice": "ravi"}}},
+    }
+
+    def secret() -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{stack.origin}/v1/realtime/client_secrets",
+            json.dumps(wish).encode(),
+            {"Content-Type": "application/json", **by(key)},
+        )
+        with urllib.request.urlopen(request) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    made = await asyncio.to_thread(secret)
+    assert made["value"].startswith("ek_")
+    offered = ["realtime", f"openai-insecure-api-key.{made['value']}"]
+    async with connect(address(stack.port), subprotocols=offered, origin="https://page.example") as socket:
+        assert socket.subprotocol == "realtime"
+        told = await until(socket, "session.created")
+        assert (told["session"]["model"], told["session"]["audio"]["output"]["voice"]) == ("any-name", "ravi")
+    async with connect(address(stack.port), additional_headers=by(made["value"])) as socket:
+        assert socket.subprotocol is None, "echoed when offered, and only then"
+        await until(socket, "session.created")
+    with pytest.raises((InvalidStatus, ConnectionClosed)):
+        async with connect(address(stack.port), subprotocols=[offered[0], offered[1] + "x"]) as socket:
+            await socket.recv()
+
+
+async def test_the_house_is_full(stack: Stack, key: str) -> None:
+    async with contextlib.AsyncExitStack() as inside:
+        codes: list[int | None] = []
+        for _ in range(20):
+            socket = await inside.enter_async_context(connect(address(stack.port), additional_headers=by(key)))
+            try:
+                await until(socket, "session.created")
+            except ConnectionClosed:
+                codes.append(socket.close_code)
+                break
+        assert codes == [1013], "clients of this protocol try again after that"
+
+
+async def test_an_event_holds_15_mib_and_a_message_16(stack: Stack, key: str) -> None:
+    async with connect(address(stack.port), additional_headers=by(key), max_size=None) as socket:
+        await until(socket, "session.created")
+        for size, code in ((15 << 20, "input_audio_buffer_full"), ((15 << 20) + 4, "invalid_value")):
+            await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "A" * size}))
+            assert (await until(socket, "error"))["error"]["code"] == code
+        await socket.send('{"type":"session.update","session":{"type":"realtime"}}')
+        await until(socket, "session.updated")
+        with pytest.raises(ConnectionClosed):
+            await socket.send("A" * (17 << 20))
+            await until(socket, "never")
+        assert socket.close_code == 1009
+
+
+async def test_transcripts_are_absent_by_configuration(stack: Stack, key: str, tmp_path: Path) -> None:
+    async with (
+        side_web(stack, tmp_path, VOICE_REALTIME_TRANSCRIPTS="0") as web,
+        connect(address(web.port), additional_headers=by(key), max_size=None) as socket,
+    ):
+        session = {"audio": {"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}}}
+        await socket.send(json.dumps({"type": "session.update", "session": {"type": "realtime", **session}}))
+        told = await until(socket, "session.updated")
+        assert told["session"]["audio"]["input"]["transcription"] is None
+        audio = base64.b64encode(bytes(48_000)).decode()
+        for kind in ("input_audio_buffer.append", "input_audio_buffer.commit", "response.create"):
+            await socket.send(json.dumps({"type": kind, "audio": audio}))
+        kinds = set()
+        while "response.done" not in kinds:
+            event = json.loads(await socket.recv())
+            kinds.add(event["type"])
+        assert event["response"]["status"] == "completed"
+        assert event["response"]["output"][0]["content"] == [{"type": "output_audio"}]
+        assert not [kind for kind in kinds if "transcript" in kind]
