@@ -12,7 +12,7 @@ const session = new RealtimeSession(agent, {
   transport,
   model: 'telugu-voice',
   tracingDisabled: true,
-  config: { audio: { output: { voice: 'lakshmi' }, input: { turnDetection: { type: 'semantic_vad', eagerness: 'high' } } } },
+  config: { audio: { output: { voice: 'lakshmi' }, input: { turnDetection: { type: 'semantic_vad', eagerness: 'low' } } } },
 });
 
 const seen = { kinds: [], errors: [], interrupted: 0, answers: [], statuses: [], truncated: [] };

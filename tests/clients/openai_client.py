@@ -93,7 +93,7 @@ async def scenario_manual(client: AsyncOpenAI, questions: list[bytes], seen: See
 async def scenario_vad(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
     """A turn by silence, then one that is spoken over its answer, and truncated."""
     async with client.realtime.connect(model="telugu-voice") as connection:
-        detection = {"type": "server_vad", "silence_duration_ms": 400, "prefix_padding_ms": 200, "threshold": 0.6}
+        detection = {"type": "server_vad", "silence_duration_ms": 700, "prefix_padding_ms": 200, "threshold": 0.6}
         heard = {"turn_detection": detection, "transcription": {"model": "whisper-1"}}
         await connection.session.update(
             session={"type": "realtime", "audio": {"input": heard, "output": {"voice": "ravi:happy"}}}

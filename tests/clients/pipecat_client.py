@@ -81,7 +81,7 @@ async def main(url: str, key: str, questions: list[bytes]) -> None:
             session_properties=SessionProperties(
                 audio=AudioConfiguration(
                     input=AudioInput(
-                        transcription=InputAudioTranscription(), turn_detection=TurnDetection(silence_duration_ms=400)
+                        transcription=InputAudioTranscription(), turn_detection=TurnDetection(silence_duration_ms=700)
                     ),
                     output=AudioOutput(voice="priya"),
                 )

@@ -136,7 +136,7 @@ def test_openai_server_vad_and_truncate(server: SpokenServer, key: str, question
     assert truncated["item_id"] == cut["output"][0]["id"]
     assert truncated["audio_end_ms"] == pytest.approx(len(seen.audio[-2]) / 48, abs=60), "clamped to what there is"
     input_ = seen.of("session.updated")[0]["session"]["audio"]["input"]["turn_detection"]
-    assert (input_["threshold"], input_["prefix_padding_ms"], input_["silence_duration_ms"]) == (0.6, 200, 400)
+    assert (input_["threshold"], input_["prefix_padding_ms"], input_["silence_duration_ms"]) == (0.6, 200, 700)
     assert seen.of("session.updated")[0]["session"]["audio"]["output"]["voice"] == "ravi:happy"
     assert seen.of("conversation.item.retrieved")[0]["item"]["id"] == seen.done[0]["output"][0]["id"]
 
