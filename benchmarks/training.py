@@ -31,8 +31,11 @@ START_DEADLINE_S = 300.0
 
 
 @contextlib.contextmanager
-def training(folder: Path) -> Iterator[None]:
-    """The hifi codec in training on one thread (as jobs are, where there are two cores), from its first numbers on."""
+def training(folder: Path) -> Iterator[int]:
+    """The hifi codec in training on one thread (as jobs are, where there are two cores), from its first numbers on.
+
+    Yields its process group.
+    """
     random = np.random.default_rng(0)
     (folder / "data").mkdir()
     for number in range(8):
@@ -50,7 +53,7 @@ def training(folder: Path) -> Iterator[None]:
             if process.poll() is not None or time.monotonic() - began > START_DEADLINE_S:
                 raise RuntimeError("the training did not start:\n" + (run / "log.txt").read_text()[-2000:])
             time.sleep(0.2)
-        yield
+        yield process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -73,12 +76,14 @@ def measure_beside_training(
 
     alone: list[dict[str, Any]] = []
     beside: list[dict[str, Any]] = []
-    trained = 0
-    for _ in range(ROUNDS):
-        alone.append(live())
-        with tempfile.TemporaryDirectory() as name, training(Path(name)):
+    # started once, since that takes longest; it stands still while the live path is measured alone
+    with tempfile.TemporaryDirectory() as name, training(Path(name)) as group:
+        for _ in range(ROUNDS):
+            os.killpg(group, signal.SIGSTOP)
+            alone.append(live())
+            os.killpg(group, signal.SIGCONT)
             beside.append(live())
-            trained += steps(Path(name))
+        trained = steps(Path(name))
     what, late = ("first_packet_ms", "late_ticks") if conversations else ("round_trip_ms", "late")
     before, during = (median(row[what]["p95"] for row in rows) for rows in (alone, beside))
     return {
