@@ -53,32 +53,56 @@ def _to_a_prefix(heard: list[int], known: list[int]) -> int:
 _KNOWN = [[PHONE_ID[p] for p in phones_of(word)] * times for word in BACKCHANNELS for times in (1, 2)]
 
 _ORDERS = 6
-_MARK = len(PHONE_ID)
 _BUCKETS = 1 << 18
-_PRIOR = 3.0
+_PRIOR = 10.0
 """Occurrences that a shorter context counts for beside a longer one."""
 _INNER = 0.2
 """What a place within a word counts beside one between words: few pause there."""
+_VOWELS = ("a aa", "i ii", "u uu", "e ee ai", "o oo au")
+_CONSONANTS = ("k kh g gh", "c ch j jh T Th D Dh t th d dh", "p b bh", "ng ny N n m", "l r L", "s S sh f", "y v h")
+_MARK = len(PHONE_ID)
+
+
+def _classes(*groups: str) -> dict[str, int]:
+    """Numbers of phones; those of a group have one."""
+    first = {phone: group.split()[0] for group in groups for phone in group.split()}
+    return {phone: PHONE_ID[first.get(phone, phone)] for phone in PHONE_ID}
 
 
 class Endings:
     """How often sentences end after the last phones that were heard, with back-off from six of them to one.
 
-    Telugu puts the verb last: what a sentence ends with is seldom what it pauses at.
+    Telugu puts the verb last: what a sentence ends with is seldom what it pauses at. A recogniser mishears, lengths of
+    vowels first and then consonants for others spoken at the same place: two tables take what is alike for the same.
     """
 
     def __init__(self, sentences: Iterable[Sequence[Sequence[str]]]) -> None:
         """`sentences` are sequences of words, words sequences of phones; none is empty."""
-        phones: list[int] = []
+        phones: list[str | None] = []
         weights: list[float] = []
         for words in sentences:
-            phones += [_MARK] * _ORDERS
+            phones += [None] * _ORDERS
             weights += [0.0] * _ORDERS
             for word in words:
-                phones += [PHONE_ID[phone] for phone in word]
+                phones += word
                 weights += [_INNER] * (len(word) - 1) + [1.0]
             weights[-1] = -1.0
-        codes, weight = _contexts(phones), np.array(weights, np.float32)
+        weight = np.array(weights, np.float32)
+        self._tables = [_Table(c, phones, weight) for c in (_classes(*_VOWELS), _classes(*_VOWELS, *_CONSONANTS))]
+
+    def probability(self, phones: Sequence[str]) -> float:
+        """0 (goes on) to 1 (ends); 0.5 without a phone."""
+        if not phones:
+            return 0.5
+        return sum(table.probability(phones) for table in self._tables) / len(self._tables)
+
+
+class _Table:
+    """Counts with one way of taking phones for alike."""
+
+    def __init__(self, classes: dict[str, int], phones: Sequence[str | None], weight: npt.NDArray[np.float32]) -> None:
+        self._classes = classes
+        codes = _contexts([_MARK if phone is None else classes[phone] for phone in phones])
         ends, others = (np.zeros(_BUCKETS, np.float32) for _ in range(2))
         for order in range(_ORDERS):
             ends += np.bincount(codes[:, order], weight == -1.0, _BUCKETS).astype(np.float32)
@@ -88,11 +112,8 @@ class Endings:
         self._ends, self._all = ends * total, ends * total + others
 
     def probability(self, phones: Sequence[str]) -> float:
-        """0 (goes on) to 1 (ends); 0.5 without a phone."""
-        if not phones:
-            return 0.5
         found = 0.5
-        for code in _contexts([PHONE_ID[phone] for phone in phones[-_ORDERS:]])[-1][: len(phones)]:
+        for code in _contexts([self._classes[phone] for phone in phones[-_ORDERS:]])[-1][: len(phones)]:
             found = (float(self._ends[code]) + _PRIOR * found) / (float(self._all[code]) + _PRIOR)
         return found
 
