@@ -1,7 +1,7 @@
 """``manage.py bench``: conversations in real time against the product as it is served.
 
-``live`` measures them, ``kill`` kills the inference server in mid-answer again and again, ``vanish`` has clients
-vanish.
+``live`` measures them, ``browser`` does in Chromium, from rendered audio, ``kill`` kills the inference server in
+mid-answer again and again, ``vanish`` has clients vanish.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ class Command(BaseCommand):
     help = "Measure live conversations: real sockets, Telugu questions in real time, a fresh product of its own."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("what", choices=["live", "kill", "vanish"])
+        parser.add_argument("what", choices=["live", "kill", "vanish", "browser"])
         parser.add_argument("--sessions", default="1", help="conversations at a time; by comma for a curve: 1,2,4,8")
         parser.add_argument("--minutes", type=float, default=1.0, help="length of each measurement")
-        parser.add_argument("--times", type=int, default=20, help="kills, or clients that vanish")
+        parser.add_argument(
+            "--times", type=int, default=20, help="kills, vanishing clients, questions in the browser"
+        )
         parser.add_argument("--tiny", action="store_true", help="tiny random models instead of the shipped ones")
         parser.add_argument("--json", action="store_true", dest="as_json", help="one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from benchmarks.browser import measure_browser
         from benchmarks.conversation import measure_talk
         from benchmarks.killed import measure_kills, measure_vanishing
         from benchmarks.product import running_product
@@ -38,6 +41,8 @@ class Command(BaseCommand):
         if min(curve) < 1 or options["minutes"] <= 0:
             raise CommandError("--sessions and --minutes must be above 0")
         os.environ["VOICE_SLOTS"] = str(max(8, *curve))
+        if options["what"] == "browser":
+            os.environ["VOICE_PAGE_DEBUG"] = "1"
         if options["tiny"]:
             os.environ["VOICE_TINY_TALK"] = "1"
         result: dict[str, Any] = {"load_average": [round(value, 2) for value in os.getloadavg()]}
@@ -47,6 +52,8 @@ class Command(BaseCommand):
                     result["kill"] = asyncio.run(measure_kills(product, curve[0], options["times"]))
                 elif options["what"] == "vanish":
                     result["vanish"] = asyncio.run(measure_vanishing(product, options["times"]))
+                elif options["what"] == "browser":
+                    result["browser"] = measure_browser(product, options["times"])
                 for sessions in curve if options["what"] == "live" else []:
                     self.stderr.write(f"{sessions} at a time, {options['minutes']:g} min …")
                     result.setdefault("live", []).append(
