@@ -34,17 +34,16 @@ _RECORD = """() => {
   const both = new ChannelMergerNode(context, { numberOfInputs: 2 });
   audio.source.connect(both, 0, 0);
   audio.playback.connect(both, 0, 1);
-  const recorder = context.createScriptProcessor(1024, 2, 1);
-  window.__bench = { mic: [], out: [], from: null, stops: [] };
+  const size = 512, recorder = context.createScriptProcessor(size, 2, 1);
+  window.__bench = { mic: [], out: [], stops: [] };
   recorder.onaudioprocess = (event) => {
     const kept = window.__bench;
-    kept.from ??= context.currentTime;
     kept.mic.push(event.inputBuffer.getChannelData(0).slice());
     kept.out.push(event.inputBuffer.getChannelData(1).slice());
   };
   both.connect(recorder).connect(context.destination);
   const discard = audio.discard.bind(audio);
-  audio.discard = (...how) => { window.__bench.stops.push(context.currentTime); discard(...how); };
+  audio.discard = (...how) => { window.__bench.stops.push(window.__bench.mic.length * size); discard(...how); };
 }"""
 _TAKE = """() => {
   const kept = window.__bench;
@@ -55,7 +54,7 @@ _TAKE = """() => {
     return btoa(found);
   };
   const rate = __voice.session.audio.context.sampleRate;
-  return { rate, from: kept.from, stops: kept.stops, mic: text(kept.mic), out: text(kept.out) };
+  return { rate, stops: kept.stops, mic: text(kept.mic), out: text(kept.out) };
 }"""
 
 
@@ -95,18 +94,20 @@ def measure_browser(product: Product, rounds: int) -> dict[str, Any]:
             taken = page.evaluate(_TAKE)
         finally:
             browser.close()
-    return figures(_samples(taken["mic"]), _samples(taken["out"]), taken["rate"], taken["from"], taken["stops"])
+    return figures(_samples(taken["mic"]), _samples(taken["out"]), taken["rate"], taken["stops"])
 
 
-def figures(mic: Audio, out: Audio, rate: float, began_s: float, stops_s: list[float]) -> dict[str, Any]:
-    """Times in ms from both recordings; `stops_s` on the same clock are when the page was told to fall silent."""
+def figures(mic: Audio, out: Audio, rate: float, stops: list[int]) -> dict[str, Any]:
+    """Times in ms from both recordings; `stops`: how many samples had been recorded when the page was told to fall
+    silent, up to two blocks of 512 too few.
+    """
     said, rendered = utterances(mic, rate), utterances(out, rate)
     answers, silences, after_stop, unanswered = [], [], [], 0
     for number, (start, end) in enumerate(said):
         over = [piece for piece in rendered if piece[0] < start < piece[1]]
         if over and number:
             silences.append(1000 * (over[0][1] - start))
-            told = [at - began_s for at in stops_s if start < at - began_s < over[0][1] + 0.05]
+            told = [at / rate for at in stops if start < at / rate < over[0][1] + 0.05]
             after_stop += [1000 * max(0.0, over[0][1] - told[-1])] if told else []
             continue
         first = next((piece[0] for piece in rendered if piece[0] > end), None)

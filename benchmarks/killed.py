@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ async def measure_kills(product: Product, sessions: int, times: int) -> dict[str
     back: list[float] = []
     lost = 0
     try:
-        for _ in range(times):
+        for number in range(times):
             await _until(lambda: any(talker.hears for talker in talkers), running)
             answered = [talker.result.answered for talker in talkers]
             os.kill(_inference_pid(product), signal.SIGKILL)
@@ -46,6 +47,8 @@ async def measure_kills(product: Product, sessions: int, times: int) -> dict[str
                 back.append(1000 * (time.monotonic() - killed))
             except TimeoutError:
                 lost += 1
+            held = [_kept(product, talker) for talker in talkers]
+            print(f"kill {number + 1}: answered again after {back[-1:]} ms, {lost} times not; {held}", file=sys.stderr)
     finally:
         for task in running:
             task.cancel()
