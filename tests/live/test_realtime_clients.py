@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -29,8 +30,8 @@ pytestmark = pytest.mark.integration
 CLIENTS = ROOT / "tests" / "clients"
 PYTHON = str(Path(sys.prefix) / "clients" / "bin" / "python")
 LIMIT_S = 120
-FIRST, SECOND, OVER = INTENTS
-"""What is asked first, second, and over the answer to the second."""
+FIRST, _, LAST = INTENTS
+"""What is judged; the question between them is there to be answered and spoken over."""
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +75,20 @@ def judge() -> Judge:
 
 def told(process: subprocess.Popen[str]) -> dict[str, Any]:
     """What a client says in the end."""
-    out, errors = process.communicate(timeout=LIMIT_S)
+    with process:
+        try:
+            out, errors = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
     assert process.returncode == 0, errors[-3_000:]
     found: dict[str, Any] = json.loads(out)
     return found
 
 
 def client(*command: str) -> subprocess.Popen[str]:
+    if not Path(command[0]).exists():
+        absent = f"{command[0]} is not there (make setup-test)"
+        pytest.fail(absent) if os.environ.get("CI") else pytest.skip(absent)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
@@ -113,9 +121,9 @@ class Seen:
 
 
 def test_openai_manual_turns(server: SpokenServer, key: str, questions: list[str], judge: Judge) -> None:
-    seen = Seen(told(openai_client(server, key, "manual", *questions)))
+    seen = Seen(told(openai_client(server, key, "manual", questions[0], questions[2])))
     assert seen.statuses == ["completed", "completed"]
-    assert [judge.intent_of(audio) for audio in seen.audio] == [FIRST, SECOND], "what was cleared was not heard"
+    assert [judge.intent_of(audio) for audio in seen.audio] == [FIRST, LAST], "what was cleared was not heard"
     assert seen.done[0]["metadata"] == {"turn": "one"}
     assert not seen.of("error")
     caption = seen.of("conversation.item.input_audio_transcription.completed")[0]
@@ -131,7 +139,7 @@ def test_openai_server_vad_and_truncate(server: SpokenServer, key: str, question
     cut = seen.done[-2]
     assert cut["status_details"]["reason"] == "turn_detected"
     assert judge.intent_of(seen.audio[0]) == FIRST
-    assert judge.intent_of(seen.audio[-1]) == OVER
+    assert judge.intent_of(seen.audio[-1]) == LAST
     (truncated,) = seen.of("conversation.item.truncated")
     assert truncated["item_id"] == cut["output"][0]["id"]
     assert truncated["audio_end_ms"] == pytest.approx(len(seen.audio[-2]) / 48, abs=60), "clamped to what there is"
@@ -142,13 +150,13 @@ def test_openai_server_vad_and_truncate(server: SpokenServer, key: str, question
 
 
 def test_openai_cancel(server: SpokenServer, key: str, questions: list[str], judge: Judge) -> None:
-    seen = Seen(told(openai_client(server, key, "cancel", *questions)))
+    seen = Seen(told(openai_client(server, key, "cancel", questions[0], questions[2])))
     codes = [event["error"]["code"] for event in seen.of("error")]
     assert codes == ["response_cancel_not_active", "conversation_already_has_active_response"]
     assert seen.statuses == ["cancelled", "completed"]
     assert seen.done[0]["status_details"]["reason"] == "client_cancelled"
     assert seen.of("conversation.item.truncated")[0]["audio_end_ms"] == 120
-    assert judge.intent_of(seen.audio[-1]) == SECOND
+    assert judge.intent_of(seen.audio[-1]) == LAST
 
 
 def test_openai_items_with_a_browsers_key_in_mu_law(
@@ -185,7 +193,7 @@ def test_pipecats_pipeline_with_barge_in(server: SpokenServer, key: str, questio
     assert seen["errors"] == []
     assert seen["interruptions"] >= 2
     assert judge.intent_of(answers[0]) == FIRST
-    assert judge.intent_of(answers[seen["over"] + 1]) == OVER
+    assert judge.intent_of(answers[seen["over"] + 1]) == LAST
     assert len(answers[seen["over"]]) < len(answers[seen["over"] + 1]), "it stopped"
 
 
@@ -201,5 +209,5 @@ def test_openai_agents_in_node(server: SpokenServer, key: str, questions: list[s
     assert seen["interrupted"] >= 1
     assert len(seen["truncated"]) >= 1
     assert judge.intent_of(answers[0]) == FIRST
-    assert judge.intent_of(answers[seen["over"] + 1]) == OVER
+    assert judge.intent_of(answers[seen["over"] + 1]) == LAST
     assert np.frombuffer(answers[0], "<i2").std() > 300

@@ -10,7 +10,7 @@ import soxr
 
 Audio = npt.NDArray[np.float32]
 RATE = 16_000
-INTENTS = ("music_cinema.old_songs", "weather.power_cut", "music_cinema.old_songs")
+INTENTS = ("weather.power_cut", "product.speak_excited", "music_cinema.old_songs")
 """What is asked, in this order. The last one is long enough to be no backchannel where it is spoken over an answer."""
 
 
