@@ -13,6 +13,7 @@ from apps.voice.openai_realtime.audio import Decoder, Encoder
 from tests.support.realtime_world import MANUAL, World, b64, noise
 
 Make = Callable[..., World]
+DETECTION = "session.audio.input.turn_detection"
 
 
 @pytest.fixture
@@ -70,6 +71,11 @@ def test_configuration_is_merged_deeply_and_told_as_it_is_applied(make: Make) ->
         ({"output_modalities": ["text"]}, "session.output_modalities"),
         ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 8_000}}}}, "session.audio.input.format.rate"),
         ({"audio": {"input": {"format": {"type": "audio/opus"}}}}, "session.audio.input.format.type"),
+        ({"tool_choice": "required"}, "session.tool_choice"),
+        *[
+            ({"audio": {"input": {"turn_detection": {"type": "server_vad", name: value}}}}, f"{DETECTION}.{name}")
+            for name, value in (("create_response", False), ("interrupt_response", False), ("idle_timeout_ms", 5_000))
+        ],
         ({"truncation": {"retention_ratio": float("inf")}}, None),
     ],
 )
@@ -235,3 +241,12 @@ def test_appended_audio_is_bounded(manual: World) -> None:
     manual.ask()
     manual.settle()
     assert manual.model.done[0]["status"] == "completed"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(4008, 1008), (4014, 1008), (4011, 1011), (4012, 1012), (4013, 1013)])
+def test_a_close_ends_the_response_and_has_a_code_that_clients_know(manual: World, ours: int, theirs: int) -> None:
+    manual.ask()
+    manual.wait(0.4)
+    manual.run(manual.side.close(ours))
+    assert manual.model.done[0]["status_details"]["error"]["code"] == "session_closed"
+    assert manual.close_code == theirs
