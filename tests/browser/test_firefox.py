@@ -42,7 +42,7 @@ def test_firefox_talks_by_opus_and_hears_its_own_voice(page: FirefoxPage, stack:
     assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"Anek Telugu\"', 'తె'))")
     assert page.evaluate("document.querySelector('#status-title').textContent") == "మాట్లాడటానికి నొక్కండి"
     assert page.evaluate("innerWidth >= document.documentElement.scrollWidth")
-    page.press(" ")
+    page.evaluate("document.querySelector('#talk-button').click()")
     page.wait_for(f"['listening', 'speaking'].includes({PHASE})", "the session")
     by_opus = page.evaluate("__voice.session.opus")
     assert page.evaluate("__voice.session.link.coded") == by_opus

@@ -107,7 +107,7 @@ def test_the_answer_to_why_depends_on_what_was_said_before(
     for turn, (mine, hers) in enumerate(zip(rows[::2], rows[1::2], strict=True)):
         assert hers["interrupted_at_ms"] is None
         asked, said = (audio_of(embedded, row) for row in (mine, hers))
-        assert likeness(asked, questions[turn]) > 0.8, "what was asked arrived"
+        assert likeness(questions[turn], asked) > 0.8, "what was asked arrived"
         assert likeness(said, rendered) > 0.8, "what is stored is what was rendered"
         # By ear, of what came out of the loudspeaker.
         heard = find_clip(said, rendered).astype(np.float32)

@@ -18,8 +18,8 @@ FOREIGN = """(names) => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const place = walk.currentNode.parentElement;
-    if (["SCRIPT", "STYLE", "CODE", "NOSCRIPT"].includes(place.tagName) || !own(place)) continue;
-    if (wrong(walk.currentNode.data)) found.push(walk.currentNode.data.trim());
+    if (place.closest("script, style, code, noscript, svg, [aria-hidden=true]") || !own(place)) continue;
+    if (wrong(walk.currentNode.data.replace(/“[^”]*”/g, ""))) found.push(walk.currentNode.data.trim());
   }
   for (const place of document.querySelectorAll("[aria-label], [title], [placeholder], [alt]")) {
     for (const name of ["aria-label", "title", "placeholder", "alt"]) {
@@ -58,8 +58,8 @@ def unreachable(page: Page) -> list[str]:
     """Controls that the Tab key does not reach, or that do not show that they are reached."""
     wanted: list[tuple[Any, str]] = page.evaluate(CONTROLS)
     wrong: list[str] = []
-    reached: set[Any] = set()
-    page.evaluate("() => { document.activeElement?.blur(); getSelection()?.collapse(document.body, 0); }")
+    page.locator("a.skip").focus()
+    reached: set[Any] = {page.evaluate(FOCUSED)[0]}
     for _ in range(2 * len(wanted) + 4):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)
