@@ -47,6 +47,33 @@ def export(
 
 
 @app.command()
+def strengthen(
+    weights: Annotated[Path, typer.Option(help="S2S weights (.safetensors, its card beside it).")],
+    out: Annotated[Path, typer.Option(help="Where the changed weights are written; may be the same.")],
+    emotion: Annotated[list[str], typer.Option(help="Emotion and factor, `telugu_heavy=1.4`; may be repeated.")],
+) -> None:
+    """Let emotions that are heard too faintly stand further from neutral; the card says so."""
+    from ml.codec.checkpoint import read_card
+    from ml.s2s.checkpoint import export_s2s, load_s2s
+
+    card, model = read_card(weights), load_s2s(weights)
+    done = dict(card.get("strengthened", {}))
+    for item in emotion:
+        name, _, factor = item.partition("=")
+        try:
+            value = float(factor)
+        except ValueError:
+            raise typer.BadParameter(f"{item}: write emotion=factor, as in telugu_heavy=1.4") from None
+        if name not in model.config.emotions[1:] or not 0.5 <= value <= 2.0:
+            names = ", ".join(model.config.emotions[1:])
+            raise typer.BadParameter(f"{item}: the emotion is one of {names}, the factor 0.5 to 2")
+        model.style.strengthen(model.config.emotions.index(name), value)
+        done[name] = round(done.get(name, 1.0) * value, 4)
+    export_s2s(model, out, {**card, "strengthened": done})
+    typer.echo(f"{out}: {done}")
+
+
+@app.command()
 def samples(
     run: Run,
     target: Annotated[Path, typer.Argument(help="Folder to write N.flac of each answer to; it appears whole.")],

@@ -47,7 +47,7 @@ def codec(
         bool | None,
         typer.Option(
             "--fuse/--no-fuse",
-            help="Compile the activations, where there is a C++ compiler; by default of models above a million parameters.",
+            help="Compile the activations, where there is a C++ compiler; by default of models above 1 M parameters.",
         ),
     ] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,

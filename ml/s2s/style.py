@@ -32,6 +32,11 @@ class Style(nn.Module):
         nn.init.normal_(self.modulate.weight, std=0.02)
         nn.init.zeros_(self.modulate.bias)
 
+    @torch.no_grad()
+    def strengthen(self, emotion: int, factor: float) -> None:
+        """Move an emotion further from neutral (`factor` above 1) or nearer to it: what intensity 1 means then."""
+        self.emotion[emotion] = self.emotion[0] + factor * (self.emotion[emotion] - self.emotion[0])
+
     def forward(self, conditions: Conditions, plan: Tensor) -> Tensor:
         """Scale and shift of both norms of each layer, `[B, layers, 4, decoder_width]`, for the conditions and a
         plan int64 `[B]` (n_plans: not told).

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -88,13 +89,19 @@ def by_rest(stack: Stack, token: str, semitones: float) -> None:
 
 
 def answer_after(stack: Stack, session: str, moment: datetime) -> Path | None:
-    """The first answer of that conversation that began after the moment, as it was sent."""
+    """The first answer of that conversation to a question that began after the moment, as it was sent.
+
+    An answer to an earlier question may have been begun, in the old voice, before the question was over.
+    """
 
     def read() -> str | None:
         from apps.voice.models import Turn
 
-        turns = Turn.objects.filter(session_id=session, role="assistant", started_at__gt=moment).order_by("index")
-        return turns.values_list("audio", flat=True).first()
+        turns = Turn.objects.filter(session_id=UUID(session)).order_by("index")
+        asked = turns.filter(role="user", started_at__gt=moment).values_list("index", flat=True).first()
+        if asked is None:
+            return None
+        return turns.filter(role="assistant", index__gt=asked).values_list("audio", flat=True).first()
 
     found = stack.query(read)
     return stack.folder / "media" / found if found else None

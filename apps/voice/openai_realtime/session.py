@@ -17,8 +17,8 @@ from apps.voice.openai_realtime.server_events import new_id
 
 EAGERNESS: dict[str, tuple[int, int]] = {
     "low": (480, 1200),
-    "medium": (200, 700),
-    "auto": (200, 700),
+    "medium": (200, 1000),
+    "auto": (200, 1000),
     "high": (200, 400),
 }
 """Bounds of the silence that ends a turn, by how finished it sounds: ``semantic_vad`` in our terms."""

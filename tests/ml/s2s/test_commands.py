@@ -16,13 +16,14 @@ from ml.cli.s2s import app
 from ml.codec import CodecConfig, TeluCodec, export_codec
 from ml.codec.checkpoint import load_codec, sha256_of
 from ml.data.pairs import PairSet
-from ml.s2s.checkpoint import load_s2s
+from ml.s2s.checkpoint import export_s2s, load_s2s
 from ml.s2s.train.config import RECIPES
 from ml.s2s.train.data import Dialogues, model_config
 from ml.s2s.train.report import write_answers
 from ml.s2s.train.trainer import S2STrainer
 from ml.train.codec import Stop
 
+from .conftest import random_model
 from .toy_pairs import toy_pairs
 
 
@@ -88,3 +89,25 @@ def test_a_model_of_another_codec_does_not_pretend_to_answer(call: Any, run: Pat
 def test_a_folder_without_a_run_says_so(call: Any, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="nothing to export yet"):
         call("export", str(tmp_path), *["--weights", "w", "--version", "v", "--hardware", "h", "--data", "d"])
+
+
+def test_an_emotion_is_moved_from_neutral_and_the_card_says_so(tmp_path: Path) -> None:
+    model = random_model(n_plans=0, score_length=0)
+    path = tmp_path / "s2s-tiny.safetensors"
+    export_s2s(model, path, {}, torch.float32)
+
+    def strengthen(what: str) -> Any:
+        words = ["strengthen", "--weights", str(path), "--out", str(path), "--emotion", what]
+        return CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+
+    assert strengthen("telugu_heavy=1.5").exit_code == 0
+    before, after = model.style.emotion, load_s2s(path).style.emotion
+    heavy = model.config.emotions.index("telugu_heavy")
+    assert torch.allclose(after[heavy] - after[0], 1.5 * (before[heavy] - before[0]), atol=1e-2)
+    others = [row for row in range(len(before)) if row != heavy]
+    assert torch.allclose(after[others], before[others], atol=1e-2)
+    assert json.loads(path.with_suffix(".json").read_text())["strengthened"] == {"telugu_heavy": 1.5}
+    for wrong in ("neutral=1.2", "telugu_heavy=9", "telugu_heavy"):
+        refused = strengthen(wrong)
+        assert refused.exit_code == 2
+        assert "telugu_heavy" in refused.output

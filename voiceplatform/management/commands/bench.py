@@ -22,9 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("what", choices=["live", "kill", "vanish", "browser"])
         parser.add_argument("--sessions", default="1", help="conversations at a time; by comma for a curve: 1,2,4,8")
         parser.add_argument("--minutes", type=float, default=1.0, help="length of each measurement")
-        parser.add_argument(
-            "--times", type=int, default=20, help="kills, vanishing clients, questions in the browser"
-        )
+        parser.add_argument("--times", type=int, default=20, help="kills, vanishing clients, questions in the browser")
         parser.add_argument("--tiny", action="store_true", help="tiny random models instead of the shipped ones")
         parser.add_argument("--json", action="store_true", dest="as_json", help="one JSON object on standard output")
 
