@@ -153,6 +153,8 @@ class S2SModel(nn.Module):
         """
         if self.second is None or self.phrases is None:
             return []
+        if not vectors.shape[1]:  # nothing was said
+            return [[] for _ in range(vectors.shape[0])]
         logits = self.second(vectors, there)[-1].float().log_softmax(-1).cpu()
         language = self.phrases.language()
         counts = (2 * there.sum(dim=1)).tolist()

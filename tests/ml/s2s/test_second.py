@@ -90,6 +90,12 @@ def test_the_live_path_chooses_by_the_second_reading(reading: S2SModel) -> None:
     assert heard[1] == expected
 
 
+def test_nothing_said_is_nothing_heard(reading: S2SModel) -> None:
+    state = reading.streaming_state(2)
+    reading.begin(state, [0, 1], Conditions.cat([Conditions.one(1), Conditions.one(2)]), [1, 2])
+    assert reading.heard_again(torch.zeros(2, 0, 32), torch.zeros(2, 0, dtype=torch.bool)) == [[], []]
+
+
 def test_it_learns_and_a_resumed_run_repeats_the_unbroken_one(tmp_path: Path) -> None:
     whole = trainer_of(tmp_path / "whole")
     before = whole.measure(whole.averaged())[0]["phone_error"]
