@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 _LINGER = 40
 """Frames on the last phone of a score after which an answer is over."""
-_STUCK = 50
-"""Frames on one phone after which the pointer moves on."""
+_STUCK, _PATIENT = 22, 32
+"""Frames on one phone after which the pointer moves on: as long as the longest phone or pause of the voices that it
+learned from, and as their longest where they laugh or think."""
+_SLOW = ("laugh", "thinking")
 
 Turn = tuple[Tensor, Tensor]
 """Codes int64 [levels, frames] of question and answer; no frames for a side that was silent."""
@@ -168,7 +170,15 @@ def begin(
         for row, length in zip(rows, lengths.tolist(), strict=True):
             state.rows[row].score = length
     state.summary[index] = understood.summary
-    state.modulation[index] = _modulation(model, conditions.to(state.device), plan)
+    _restyled(model, state, rows, conditions, plan)
+
+
+def _restyled(model: S2SModel, state: S2SState, rows: Sequence[int], conditions: Conditions, plan: Tensor) -> None:
+    """Let rows sound as `conditions` say from their next frame on."""
+    state.modulation[state.index(rows)] = _modulation(model, conditions.to(state.device), plan)
+    for row, emotion in zip(rows, conditions.emotion.tolist(), strict=True):
+        slow = emotion == UNKNOWN or model.config.emotions[emotion] in _SLOW
+        state.rows[row].patience = _PATIENT if slow else _STUCK
 
 
 def _modulation(model: S2SModel, conditions: Conditions, plan: Tensor) -> Tensor:
@@ -185,7 +195,7 @@ def restyle(model: S2SModel, state: S2SState, rows: Sequence[int], conditions: C
         [state.rows[row].plan if state.rows[row].plan >= 0 else model.config.n_plans for row in rows],
         device=state.device,
     )
-    state.modulation[state.index(rows)] = _modulation(model, conditions.to(state.device), plan)
+    _restyled(model, state, rows, conditions, plan)
 
 
 @torch.inference_mode()
@@ -254,8 +264,8 @@ def _over(row: Row) -> bool:
 
 
 def _move(row: Row, stride: int) -> None:
-    """Move the pointer on; it never stays on one phone for longer than a laugh takes."""
-    if row.dwell >= _STUCK:
+    """Move the pointer on; it never stays on one phone for longer than the voices do."""
+    if row.dwell >= row.patience:
         stride = max(1, stride)
     moved = min(row.pointer + stride, max(0, row.score - 1))
     row.dwell = row.dwell + 1 if moved == row.pointer else 0

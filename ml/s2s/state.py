@@ -44,6 +44,8 @@ class Row:
     """Place in the score of the coming frame."""
     dwell: int = 0
     """Frames for which the pointer has been there."""
+    patience: int = 32
+    """Frames after which it moves on by itself."""
     path: list[int] = field(default_factory=list)
     """Likeliest phone classes of the newest question frames, two per frame, as far as `heard` goes."""
     memory: list[tuple[bool, bool]] = field(default_factory=list)
