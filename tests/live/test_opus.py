@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 import soundfile
@@ -40,7 +42,10 @@ async def test_a_conversation_by_opus(stack: Stack, tmp_path_factory: pytest.Tem
         assert welcome.codecs == ["pcm16", "opus"]
         mouth = OpusEncoder()
         quiet = (np.random.default_rng(1).standard_normal(320 * 200) * 20).astype("<i2").tobytes()
-        for piece in frames_of(said + quiet):
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for number, piece in enumerate(frames_of(said + quiet * 3)):  # in real time, as a microphone does
+            await asyncio.sleep(max(0.0, start + number * 0.02 - loop.time()))
             for made in mouth.encode(0, piece):
                 await packet(client, made)
             if any(isinstance(event, AnswerEvent) and event.event == "ended" for event in client.events):
