@@ -12,10 +12,9 @@ import torch
 from ml.s2s import Conditions, S2SConfig, S2SConfigError, S2SModel, export_s2s, load_s2s
 from ml.s2s.train.data import Dialogues, model_config
 from ml.s2s.train.second import SecondConfig, SecondTrainer, with_second
-from ml.train.codec import Stop
 
 from .conftest import random_model
-from .toy_pairs import toy_pairs
+from .toy_pairs import losses_of, toy_pairs
 
 FAST = SecondConfig(
     steps=30, batch_frames=300, learning_rate=3e-3, warmup_steps=3, validate_every=15, autocast=False, average_decay=0.8
@@ -33,18 +32,6 @@ def trainer_of(run: Path, **changes: Any) -> SecondTrainer:
     torch.manual_seed(1)
     listener = S2SModel(dialogues.model)
     return SecondTrainer(dataclasses.replace(FAST, **changes), run, "cpu", dialogues, listener)
-
-
-def losses_of(trainer: SecondTrainer, until: int | None = None) -> list[float]:
-    found: list[float] = []
-    stop = Stop()
-
-    def report(row: dict[str, Any]) -> None:
-        found.append(row["loss"])
-        stop.asked = row["step"] == until
-
-    trainer.fit(report, stop, 60)
-    return found
 
 
 def test_padding_has_no_part_in_it(reading: S2SModel) -> None:

@@ -19,9 +19,8 @@ from ml.s2s.train.losses import first_targets
 from ml.s2s.train.trainer import S2STrainer
 from ml.train.buckets import Buckets
 from ml.train.checkpoints import ResumeError
-from ml.train.codec import Stop
 
-from .toy_pairs import toy_pairs
+from .toy_pairs import losses_of, toy_pairs
 
 TINY = RECIPES["tiny"]
 CODEBOOKS = torch.randn(8, 1024, 64, generator=torch.Generator().manual_seed(0))
@@ -36,18 +35,6 @@ def dialogues() -> Dialogues:
 def trainer_of(dialogues: Dialogues, run: Path, **changes: Any) -> S2STrainer:
     config = dataclasses.replace(TINY, **changes)
     return S2STrainer(config, run, "cpu", dialogues, CODEBOOKS, "0" * 64)
-
-
-def losses_of(trainer: S2STrainer, until: int | None = None) -> list[float]:
-    found: list[float] = []
-    stop = Stop()
-
-    def report(row: dict[str, Any]) -> None:
-        found.append(row["loss"])
-        stop.asked = row["step"] == until
-
-    trainer.fit(report, stop, 60)
-    return found
 
 
 def test_it_learns_to_choose_and_to_say(dialogues: Dialogues, tmp_path: Path) -> None:

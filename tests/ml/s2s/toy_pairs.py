@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ml.train.codec import Stop
+from ml.train.loop import LoopTrainer
+
 SPEAKERS = ("arjun", "ravi", "priya", "lakshmi")
 WORDS = ("నమస్కారం", "మీరు ఎలా ఉన్నారు", "నాకు ఆకలేస్తోంది", "మళ్ళీ చెప్పండి", "సరే వెళ్ళొస్తాను")
 
@@ -100,4 +103,17 @@ def toy_pairs(intents: int = 3, levels: int = 8, talkers: int = 4) -> ToyPairs:
         said = found.renderings("follow.0")[0]
         context = ((at - intents - 1, "a0"),)
         found.pairs.append(ToyPair(f"p{at}", at, said, ("follow.0",), "follow.why", "followup", split, group, context))
+    return found
+
+
+def losses_of(trainer: LoopTrainer[Any], until: int | None = None) -> list[float]:
+    """Loss of every step of a run, to its end or to step `until`."""
+    found: list[float] = []
+    stop = Stop()
+
+    def report(row: dict[str, Any]) -> None:
+        found.append(row["loss"])
+        stop.asked = row["step"] == until
+
+    trainer.fit(report, stop, 60)
     return found
