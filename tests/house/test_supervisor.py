@@ -80,6 +80,76 @@ def test_one_that_keeps_dying_is_restarted_ever_more_slowly(up: Up) -> None:
     assert all("no device" in line for line in up.said)
 
 
+class Fate:
+    """One small child under a supervisor whose clock stands until it is moved. ``answers``: whether it is ready."""
+
+    def __init__(self, folder: Path, served_s: float) -> None:
+        self.now, self.answers, self.said = 100.0, False, list[str]()
+        self.supervisor = Supervisor(self.said.append, clock=lambda: self.now)
+        command = [sys.executable, "-S", "-c", "import signal; signal.pause()"]
+        log = folder / "x.log"
+        spec = ChildSpec("x", "x server", command, folder, log, lambda: self.answers, served_s=served_s)
+        self.child = self.supervisor.start(spec)
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.supervisor.look()
+
+    def dies(self) -> str:
+        """Kill it; what the supervisor says it does."""
+        assert self.child.process is not None, "it is not running"
+        self.child.process.kill()
+        self.child.process.wait()
+        self.answers = False
+        self.supervisor.look()
+        return self.said[-1].rsplit("restarting it ", 1)[1]
+
+    def serves(self, seconds: float) -> None:
+        """It answers, and goes on for so long."""
+        self.answers = True
+        self.passes(0.0)
+        self.passes(seconds)
+
+
+@pytest.fixture
+def fate(tmp_path: Path) -> Iterator[Fate]:
+    running = Fate(tmp_path, served_s=3.0)
+    yield running
+    running.supervisor.stop()
+
+
+def test_one_that_served_is_started_again_at_once_however_often_it_is_killed(fate: Fate) -> None:
+    for _ in range(9):
+        fate.passes(20.0)  # loading
+        fate.serves(3.0)
+        assert fate.dies() == "now"
+        assert fate.child.running
+    assert sum("is back, 20.0 s" in line for line in fate.said) == 8
+
+
+def test_a_crash_loop_is_slowed_to_a_modest_pause_and_forgotten_once_it_serves(fate: Fate) -> None:
+    announced = []
+    for answers in (True, False) * 4:  # dying soon after the first answer is a crash loop as well
+        if answers:
+            fate.serves(2.9)
+        announced.append(fate.dies())
+        if not fate.child.running:
+            pause = float(announced[-1].removeprefix("in ").removesuffix(" s"))
+            fate.passes(pause - 0.01)
+            assert not fate.child.running
+            fate.passes(0.02)
+        assert fate.child.running
+    assert announced == ["now", "in 0.5 s", "in 1 s", "in 2 s", *["in 5 s"] * 4]
+    fate.serves(3.0)
+    assert fate.dies() == "now"
+
+
+def test_a_long_start_is_no_service(fate: Fate) -> None:
+    assert fate.dies() == "now"
+    fate.passes(600.0)  # loads, and never answers
+    assert fate.dies() == "in 0.5 s"
+
+
 def test_a_child_that_dies_before_it_answers_ends_the_launch_with_its_last_line(up: Up) -> None:
     child = up.supervisor.start(up.spec("voice", "import sys; print('cannot load', file=sys.stderr); sys.exit(3)"))
     with pytest.raises(LaunchError, match=r"voice server ended with status 3: cannot load \(log: .*voice.log\)"):

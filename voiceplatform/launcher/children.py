@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,8 @@ _PR_SET_PDEATHSIG = 1
 @dataclass(frozen=True)
 class ChildSpec:
     """What to start. ``label`` is the word for people, ``ready`` tells whether it answers, ``grace_s`` is how long
-    it may take to end by itself after SIGTERM; one that is ``relied_upon`` is stopped after the others have ended."""
+    it may take to end by itself after SIGTERM; one that is ``relied_upon`` is stopped after the others have ended. One
+    that dies ``served_s`` or more after it first answered has served: that is no crash loop."""
 
     name: str
     label: str
@@ -28,6 +28,7 @@ class ChildSpec:
     env: dict[str, str] = field(default_factory=dict)
     grace_s: float = 10.0
     relied_upon: bool = False
+    served_s: float = 3.0
 
 
 def parent_death_signal() -> Callable[[], None] | None:
@@ -51,7 +52,6 @@ class Child:
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.process: subprocess.Popen[bytes] | None = None
-        self.started = 0.0
         self._log_start = 0
 
     def start(self) -> None:
@@ -72,7 +72,6 @@ class Child:
                 start_new_session=True,  # Ctrl-C in the terminal reaches the launcher only, which stops in order
                 preexec_fn=parent_death_signal(),  # (the launcher is single-threaded)
             )
-        self.started = time.monotonic()
 
     @property
     def pid(self) -> int | None:

@@ -42,10 +42,16 @@ def make_plan(env: Env) -> LaunchPlan:
     }
 
     def child(
-        name: str, label: str, *arguments: str, ready: Callable[[], bool], grace_s: float, relied_upon: bool = False
+        name: str,
+        label: str,
+        *arguments: str,
+        ready: Callable[[], bool],
+        grace_s: float,
+        relied_upon: bool = False,
+        served_s: float = ChildSpec.served_s,
     ) -> ChildSpec:
-        command = [sys.executable, "-m", *arguments]
-        return ChildSpec(name, label, command, BASE_DIR, logs / f"{name}.log", ready, shared, grace_s, relied_upon)
+        command, log = [sys.executable, "-m", *arguments], logs / f"{name}.log"
+        return ChildSpec(name, label, command, BASE_DIR, log, ready, shared, grace_s, relied_upon, served_s)
 
     inference = child(
         "inference",
@@ -75,6 +81,7 @@ def make_plan(env: Env) -> LaunchPlan:
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ready=lambda: True,
         grace_s=10.0,
+        served_s=60.0,  # nothing tells when it is ready, so that only its age tells a crash loop
     )
     web = child(
         "web",

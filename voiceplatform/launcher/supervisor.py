@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from voiceplatform.launcher.children import Child, ChildSpec
 
-BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-STABLE_S = 60.0
-"""A child that lived so long begins the backoff anew."""
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)
+"""Pauses of a crash loop. The longest is modest, since people wait and a start takes seconds of its own anyway."""
 CONFIGURATION_ERROR = 2
 """Exit status of a child that printed one line on what to do about its configuration, weights or address."""
 
@@ -22,20 +21,27 @@ class LaunchError(Exception):
 class _Watched:
     child: Child
     failures: int = 0
+    """Deaths one after another before it had served."""
+    restarted: bool = False
+    started: float = 0.0
     restart_at: float | None = None
-    answering: bool = False
+    answering_since: float | None = None
 
 
 class Supervisor:
     """Children that are started, watched and stopped together.
 
     ``say`` gets one line per event. Everything runs in the caller's thread; ``wake`` (set by a SIGCHLD handler)
-    shortens the pause between two looks.
+    shortens the pause between two looks. One that dies after it has served is started again at once; one that dies
+    before, ever more slowly.
     """
 
-    def __init__(self, say: Callable[[str], None], pause_s: float = 0.25) -> None:
+    def __init__(
+        self, say: Callable[[str], None], pause_s: float = 0.25, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._say = say
         self._pause_s = pause_s
+        self._clock = clock
         self._watched: list[_Watched] = []
         self.wake = threading.Event()
         self.changed: Callable[[], None] = lambda: None
@@ -58,6 +64,7 @@ class Supervisor:
             spec = item.child.spec
             what = f"cannot start the {spec.label}: {error.strerror}: {spec.command[0]}"
             raise LaunchError(f"{what}; run: make setup") from error
+        item.started, item.answering_since = self._clock(), None
         self.changed()
 
     def wait_ready(self, child: Child, deadline_s: float) -> float:
@@ -66,14 +73,15 @@ class Supervisor:
         Raises:
             LaunchError: it ended, another child ended meanwhile, or the deadline passed.
         """
+        awaited = self._item(child)
         while True:
             for item in self._watched:
                 if not item.child.running:
                     raise LaunchError(self.obituary(item.child))
             if child.spec.ready():
-                self._item(child).answering = True
-                return time.monotonic() - child.started
-            if time.monotonic() - child.started > deadline_s:
+                awaited.answering_since = self._clock()
+                return awaited.answering_since - awaited.started
+            if self._clock() - awaited.started > deadline_s:
                 raise LaunchError(
                     f"the {child.spec.label} did not answer within {deadline_s:.0f} s; look into {child.spec.log}"
                 )
@@ -96,7 +104,7 @@ class Supervisor:
 
     def look(self) -> None:
         """One round: notice the dead, restart those whose time has come, notice those that answer again."""
-        now = time.monotonic()
+        now = self._clock()
         for item in self._watched:
             label = item.child.spec.label
             if item.restart_at is not None:
@@ -105,18 +113,18 @@ class Supervisor:
                     self._execute(item)
             elif not item.child.running:
                 self._bury(item, now)
-            elif not item.answering and item.child.spec.ready():
-                item.answering = True
-                if item.failures:
-                    self._say(f"{label} is back, {now - item.child.started:.1f} s after its restart")
+            elif item.answering_since is None and item.child.spec.ready():
+                item.answering_since = now
+                if item.restarted:
+                    self._say(f"{label} is back, {now - item.started:.1f} s after its restart")
 
     def _bury(self, item: _Watched, now: float) -> None:
         item.child.kill_group()
-        if now - item.child.started > STABLE_S:
+        if item.answering_since is not None and now - item.answering_since >= item.child.spec.served_s:
             item.failures = 0
         delay = BACKOFF_S[min(item.failures, len(BACKOFF_S) - 1)]
         item.failures += 1
-        item.answering = False
+        item.restarted = True
         item.restart_at = now + delay
         when = f"in {delay:g} s" if delay else "now"
         self._say(f"{self.obituary(item.child)}; restarting it {when}")
