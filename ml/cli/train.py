@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ml.cli import train_choice, train_recogniser, train_s2s, train_schema, train_second
+from ml.cli import train_choice, train_recogniser, train_s2s, train_schema, train_second, train_speaking
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(train_schema.schema)
@@ -18,6 +18,7 @@ app.command()(train_recogniser.recogniser)
 app.command()(train_s2s.s2s)
 app.command()(train_choice.choice)
 app.command()(train_second.second)
+app.command()(train_speaking.speaking)
 
 
 @app.callback()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ml.codec.checkpoint import WEIGHTS_DIR, CheckpointError
+from ml.s2s.acts import NO_PHONE
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.model import S2SModel
 from ml.shipped import read_shipped, write_shipped
@@ -15,6 +16,7 @@ from ml.shipped import read_shipped, write_shipped
 TRAINING_ONLY = ("intent_head.",)
 """Heads that only training needs; a shipped model is without them."""
 _GRAMS, _SCALE = "phrases.grams.weight", "phrases.grams.scale"
+_KNOWN, _LENGTHS = "phrases.known", "phrases.known_lengths"
 
 
 def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
@@ -22,6 +24,8 @@ def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
     card, tensors = read_shipped(path)
     if (scale := tensors.pop(_SCALE, None)) is not None:
         tensors[_GRAMS] = tensors[_GRAMS].to(torch.float32) * scale
+    if (lengths := tensors.pop(_LENGTHS, None)) is not None:
+        tensors[_KNOWN] = _unpacked(tensors[_KNOWN], lengths, int(card["config"]["phrase_length"]))
     try:
         model = S2SModel(S2SConfig.from_dict(card["config"]))
         missing, unexpected = model.load_state_dict(tensors, strict=False)
@@ -44,7 +48,8 @@ def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
 def export_s2s(model: S2SModel, path: Path, card: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
     """Write inference weights (without the heads of training) and a card with what `load_s2s` needs added.
 
-    In half precision the vectors of n-grams are stored in 8 bits with a scale each: they are a fifth of everything.
+    In half precision the vectors of n-grams are stored in 8 bits with a scale each: they are a tenth of everything.
+    Known phrasings are stored end to end: padded to the longest they would take twice the room.
     """
     optional = _training_only(model)
     tensors = {
@@ -57,6 +62,9 @@ def export_s2s(model: S2SModel, path: Path, card: dict[str, Any], dtype: torch.d
         scale = (grams.abs().amax(dim=1, keepdim=True).clamp_min(1e-4) / 127.0).to(dtype)
         tensors[_GRAMS] = (grams / scale.to(grams.dtype)).round().clamp(-127, 127).to(torch.int8)
         tensors[_SCALE] = scale
+    if model.phrases is not None:
+        said = model.phrases.known != NO_PHONE
+        tensors[_KNOWN], tensors[_LENGTHS] = model.phrases.known[said], said.sum(dim=1).to(torch.uint8)
     own = {
         "kind": "s2s",
         "preset": model.config.preset,
@@ -66,6 +74,14 @@ def export_s2s(model: S2SModel, path: Path, card: dict[str, Any], dtype: torch.d
         "codebooks_sha256": model.codebooks_sha256,
     }
     write_shipped(path, tensors, {"name": f"S2S {model.config.preset}", **card, **own})
+
+
+def _unpacked(flat: torch.Tensor, lengths: torch.Tensor, width: int) -> torch.Tensor:
+    """Rows `[N, width]` filled up with NO_PHONE, of sequences end to end."""
+    said = torch.arange(width) < lengths.to(torch.int64)[:, None]
+    if int(said.sum()) != len(flat):
+        raise CheckpointError("the known phrasings of the weights are not as long as they say; restore the file")
+    return torch.full(said.shape, NO_PHONE, dtype=torch.uint8).masked_scatter_(said, flat)
 
 
 def _training_only(model: S2SModel) -> tuple[str, ...]:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from ml.codec import CheckpointError, CodecConfig, TeluCodec
 from ml.s2s import Conditions, S2SConfig, S2SModel, Sampling, export_s2s, load_s2s, load_s2s_preset
+
+from .conftest import random_model
 
 
 def greedy_answer(model: S2SModel) -> torch.Tensor:
@@ -52,3 +55,17 @@ def test_wrong_files_say_what_to_do(model: S2SModel, tmp_path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps({**card, "config": {**card["config"], "colour": "red"}}))
     with pytest.raises(CheckpointError, match="unknown S2S settings"):
         load_s2s(path)
+
+
+def test_known_phrasings_are_stored_end_to_end_and_come_back(tmp_path: Path) -> None:
+    model = random_model(phrase_buckets=512, n_acts=4, phrase_known=4)
+    assert model.phrases is not None
+    model.phrases.remember_phrasings([([3, 4, 5], 0), ([7] * 48, 2), ([], 1)])  # one fills its row, one is empty
+    for dtype in (torch.float16, torch.float32):
+        export_s2s(model, tmp_path / "s2s.safetensors", {}, dtype)
+        loaded = load_s2s(tmp_path / "s2s.safetensors").phrases
+        assert loaded is not None
+        assert torch.equal(loaded.known, model.phrases.known)
+        assert torch.equal(loaded.known_act, model.phrases.known_act)
+    with safe_open(str(tmp_path / "s2s.safetensors"), "pt") as file:
+        assert file.get_tensor("phrases.known").shape == (51,)
