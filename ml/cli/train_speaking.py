@@ -45,7 +45,7 @@ def speaking(
 
     def export() -> None:
         model = load_s2s(weights)
-        take_speaking(model, dict(load_file(run / "best.safetensors")))
+        take_speaking(model, load_file(run / "best.safetensors"))
         note = json.loads((run / "best.json").read_text(encoding="utf-8"))
         export_s2s(model, out, {**card, "speaking": {"settings": chosen.to_dict(), "best": note}})
 

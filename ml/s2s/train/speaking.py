@@ -5,10 +5,11 @@ Encoder, reader, memory, second reading and choice stay as they are, bit for bit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from ml.s2s.model import S2SModel
 from ml.s2s.train.config import S2STrainConfig
@@ -62,7 +63,7 @@ class SpeakingTrainer(S2STrainer):
         return model
 
 
-def take_speaking(model: S2SModel, weights: dict[str, object]) -> None:
+def take_speaking(model: S2SModel, weights: Mapping[str, Tensor]) -> None:
     """Replace what speaks in `model` by that of `weights` (a state dict)."""
     own = {name: value for name, value in weights.items() if name.startswith(SPEAKING)}
     model.load_state_dict(own, strict=False)
