@@ -47,7 +47,7 @@ def keep_turns(flow: Flow, writer: TurnWriter, cuts: list[TurnCut], say: Say) ->
         if not writer.submit(cut):
             say(Notice(code="turn_lost", message="a turn could not be stored"))
     if cuts and isinstance(flow, TalkPipeline) and flow.session_id is not None:
-        recollection.keep(flow.session_id, flow.link.codec_model, flow.conversation.pairs)
+        recollection.keep(flow.session_id, flow.link.models, flow.conversation.pairs)
 
 
 class Tuner:

@@ -160,7 +160,7 @@ async def tune(link: InferenceLink, session: VoiceSession) -> None:
     if session.mode != VoiceSession.Mode.TALK:
         await link.set(quantizers=session.quantizers, generation=session.generation)
         return
-    talk, past = await database_sync_to_async(lambda: (talk_options(session), recollect(session, link.codec_model)))()
+    talk, past = await database_sync_to_async(lambda: (talk_options(session), recollect(session, link.models)))()
     await link.set(
         generation=session.generation,
         voice=talk.voice,

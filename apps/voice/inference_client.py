@@ -126,7 +126,7 @@ class InferenceLink:
         self._reader = reader
         self._writer = writer
         self._last_heard = time.monotonic()
-        self.recalled: list[tuple[Codes, Codes]] = []
+        self.recalled: list[History] = []
         """Turns of earlier connections that the model was told."""
 
     @property
@@ -189,10 +189,10 @@ class InferenceLink:
         """The model forgets the conversation. Raises :class:`InferenceLost`."""
         await self._send(Forget())
 
-    async def recall(self, turns: Sequence[tuple[Codes, Codes]]) -> None:
-        """Have the model remember these turns (codes of question and answer), oldest first. Before any audio."""
-        for question, answer in turns:
-            await self._send(History(question, answer))
+    async def recall(self, turns: Sequence[History]) -> None:
+        """Have the model remember these turns, oldest first. Before any audio."""
+        for turn in turns:
+            await self._send(turn)
         self.recalled = list(turns)
 
     async def ping(self, number: int) -> None:

@@ -106,7 +106,7 @@ class TalkPipeline(Flow):
         match answer.event:
             case "started":
                 metrics.count("answers_total")
-                self.conversation.answer_started(answer.turn, dict(answer.latency))
+                self.conversation.answer_started(answer.turn, dict(answer.latency), answer.plan)
             case "ended":
                 self.conversation.answer_ended(answer.turn, answer.reason, now)
                 if self._down.put(Down(generation, b"", now, None)) is not None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from apps.voice.protocol import BYTES_PER_MS, FRAME_MS
 from apps.voice.turns import TurnCut
+from ml.serve.wire import History
 
 Codes = npt.NDArray[np.uint16]
 
@@ -33,6 +34,8 @@ class Answer:
     started_ms: int
     """Media time of the microphone's audio when her first audio came."""
     latency: dict[str, float]
+    plan: int | None = None
+    """What the model chose to say, where it tells."""
     pcm: bytearray = field(default_factory=bytearray)
     codes: list[Codes] = field(default_factory=list)
     generation: int = 0
@@ -71,8 +74,8 @@ class TalkTurns:
         self._answer: Answer | None = None
         self._ready: list[TurnCut] = []
         self._network_ms: list[float] = []
-        self.pairs: deque[tuple[Codes, Codes]] = deque(maxlen=10)
-        """The last turns as the model remembers them: codes of both sides."""
+        self.pairs: deque[History] = deque(maxlen=10)
+        """The last turns as the model remembers them."""
         self._asked: Codes | None = None
 
     # -- the person ----------------------------------------------------------------------------------------
@@ -105,11 +108,11 @@ class TalkTurns:
 
     # -- she -----------------------------------------------------------------------------------------------
 
-    def answer_started(self, turn: int, latency: dict[str, float]) -> None:
+    def answer_started(self, turn: int, latency: dict[str, float], plan: int | None = None) -> None:
         """Her first audio is about to come."""
         if self._answer is not None:
             self._close_answer()
-        self._answer = Answer(turn, self._heard_frames * FRAME_MS, latency)
+        self._answer = Answer(turn, self._heard_frames * FRAME_MS, latency, plan)
 
     def answer_audio(self, pcm: bytes, codes: Codes) -> Answer | None:
         """A frame of it came; whose it is."""
@@ -221,14 +224,14 @@ class TalkTurns:
         asked, self._asked = self._asked, None
         if answer is None:
             if asked is not None:
-                self.pairs.append((asked, asked[:, :0]))
+                self.pairs.append(History(asked, asked[:, :0]))
             return
         cut_short = answer.interrupted_at is not None or (cut_off and answer.reported_ms < answer.duration_ms)
         heard_ms = answer.reported_ms if cut_short else answer.duration_ms
         frames = -(-heard_ms // CODE_MS)
         codes = np.concatenate(answer.codes[:frames], axis=1) if answer.codes[:frames] else None
         if asked is not None:
-            self.pairs.append((asked, asked[:, :0] if codes is None else codes))
+            self.pairs.append(History(asked, asked[:, :0] if codes is None else codes, answer.plan))
         if not heard_ms:
             return  # stopped before a sound of it was heard: nothing was said
         latency = {**answer.latency}
@@ -252,6 +255,7 @@ class TalkTurns:
                 role="assistant",
                 response_ms=round(sum(response)) if response else None,
                 end_reason=answer.reason,
+                plan=answer.plan,
             )
         )
 

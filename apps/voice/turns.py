@@ -43,6 +43,8 @@ class TurnCut:
     """Of answers: from the end of the person's speech to their first audio."""
     end_reason: str = ""
     """Of answers: why they ended."""
+    plan: int | None = None
+    """Of answers: what the model chose to say, as it numbers what it knows."""
 
 
 @dataclass(slots=True)

@@ -111,6 +111,7 @@ class TurnWriter:
             stats={
                 "frames_missing": cut.frames_missing,
                 **({"end_reason": cut.end_reason} if cut.end_reason else {}),
+                **({"plan": cut.plan} if cut.plan is not None else {}),
             },
             interrupted_at_ms=cut.interrupted_at_ms,
             response_ms=cut.response_ms,

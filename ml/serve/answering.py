@@ -101,7 +101,7 @@ class AnswerMaker:
         started = self._clock()
         c.talker.begin([c.row], [c.voice], [c.seed + c.turns])
         c.wished_ns = None
-        c.answer = Spoken(c.turns, started, (self._clock() - started) // 1000)
+        c.answer = Spoken(c.turns, started, (self._clock() - started) // 1000, c.talker.plan(c.row))
 
     @staticmethod
     def _may_begin(c: Conversation, now_ns: int) -> bool:

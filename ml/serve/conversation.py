@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ml.recogniser.turns import TurnEars
 from ml.serve.slots import Session
-from ml.serve.talk_messages import Codes, Voice
+from ml.serve.talk_messages import Codes, History, Voice
 from ml.turn_taking import EchoGuard, TurnDirector, TurnTakingConfig, finishedness
 from ml.turn_taking.prosody import TAIL_MS, pitched
 from ml.turn_taking.words import Sort, finished_by
@@ -51,6 +51,8 @@ class Spoken:
     turn: int
     begun_ns: int
     begin_us: int
+    plan: int | None = None
+    """What the model is going to say, where it tells."""
     confirmed: bool = False
     """The end of the question is certain; until then nothing leaves."""
     finished: bool = False
@@ -111,7 +113,7 @@ class Conversation:
         self.paused: Spoken | None = None
         """The answer at an interruption that may turn out to be none; until then the model keeps its state."""
         self.forget_asked = False
-        self.history: list[tuple[Codes, Codes]] = []
+        self.history: list[History] = []
         """Turns of an earlier connection that the model has not been told."""
         self.finished = 0.5
         self._closed_ms = 0

@@ -52,6 +52,7 @@ _AUDIO_UP = struct.Struct("<III")
 _AUDIO_DOWN = struct.Struct("<IIIIIIHH")
 _TURN_CODES = struct.Struct("<IHH")
 _HISTORY = struct.Struct("<HHH")
+_PLAN = struct.Struct("<I")
 _U32_MAX = 2**32 - 1
 
 
@@ -95,7 +96,8 @@ def encode(message: Message) -> bytes:
             if same != levels:
                 raise WireError("frame_size", f"question has {levels} levels of codes, answer {same}")
             body = _pack(_HISTORY, levels, asked, answered)
-            return _frame(KIND_HISTORY, body + _codes_bytes(message.question) + _codes_bytes(message.answer))
+            body += _codes_bytes(message.question) + _codes_bytes(message.answer)
+            return _frame(KIND_HISTORY, body if message.plan is None else body + _pack(_PLAN, message.plan))
         case LabUp():
             return _frame(KIND_LAB_UP, up_body(message))
         case LabPiece():
@@ -288,13 +290,15 @@ def _decode_history(body: memoryview) -> History:
     if len(body) < _HISTORY.size:
         raise WireError("frame_size", f"history needs a header of {_HISTORY.size} bytes, got {len(body)}")
     levels, asked, answered = _HISTORY.unpack_from(body)
-    if len(body) != _HISTORY.size + 2 * levels * (asked + answered) or not 1 <= levels <= MAX_QUANTIZERS:
+    end = _HISTORY.size + 2 * levels * (asked + answered)
+    if len(body) not in (end, end + _PLAN.size) or not 1 <= levels <= MAX_QUANTIZERS:
         raise WireError(
             "frame_size", f"history of {len(body)} bytes does not hold {levels} x ({asked} + {answered}) codes"
         )
     start = _HISTORY.size
     question = _codes(body, start, levels, asked)
-    return History(question, _codes(body, start + question.nbytes, levels, answered))
+    answer = _codes(body, start + question.nbytes, levels, answered)
+    return History(question, answer, _PLAN.unpack_from(body, end)[0] if len(body) > end else None)
 
 
 def _codes(body: memoryview, start: int, levels: int, frames: int) -> Codes:

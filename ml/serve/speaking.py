@@ -64,7 +64,7 @@ class Mouth:
                 answer.latency["server_ms"] = (now_ns - answer.decided_ns) / 1e6
                 latency = {name: round(value, 3) for name, value in answer.latency.items()}
                 self.answers += 1
-                self._say(c.session, Answer(answer.turn, "started", latency=latency))
+                self._say(c.session, Answer(answer.turn, "started", latency=latency, plan=answer.plan))
             answer.playing_ns = now_ns
             c.director.answer_started(c.now_ms)
         elif answer.sent_ms < (now_ns - answer.playing_ns) / 1e6:

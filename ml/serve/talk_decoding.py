@@ -94,6 +94,7 @@ def _answer(obj: JsonObject) -> Answer:
         at_ms=obj.integer("at_ms", 0, _U32_MAX),
         reason=obj.text("reason", 64),
         latency=obj.numbers("latency"),
+        plan=obj.optional_integer("plan", 0, _U32_MAX),
     )
 
 

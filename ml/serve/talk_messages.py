@@ -59,18 +59,24 @@ class Forget:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """A turn of an earlier connection, for the model to remember: codes uint16 [levels, frames] of both sides."""
+    """A turn of an earlier connection, for the model to remember: codes uint16 [levels, frames] of both sides.
+
+    ``plan`` is that of its `Answer`, where it is known and of this very model: the codes of an answer that was cut
+    short do not tell it, since what was heard of it resembles no whole answer.
+    """
 
     question: Codes
     answer: Codes
+    plan: int | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, History):
             return NotImplemented
-        return np.array_equal(self.question, other.question) and np.array_equal(self.answer, other.answer)
+        same = np.array_equal(self.question, other.question) and np.array_equal(self.answer, other.answer)
+        return same and self.plan == other.plan
 
     def __hash__(self) -> int:
-        return hash((self.question.tobytes(), self.answer.tobytes()))
+        return hash((self.question.tobytes(), self.answer.tobytes(), self.plan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +116,10 @@ class Endpoint:
 class Answer:
     """What happens to the answer of ``turn``.
 
-    ``started`` comes before its first audio, with ``latency`` in ms by stage; ``ended`` after its last (``reason`` end
-    or limit); ``interrupted`` when the person spoke over it (``reason`` barge_in, pressed, client, continued or
-    changed); ``resumed`` when that was none: audio goes on from ``at_ms`` within the answer, in the generation of then.
+    ``started`` comes before its first audio, with ``latency`` in ms by stage and ``plan``, which of the answers that
+    the model knows it took (None: it does not tell); ``ended`` after its last (``reason`` end or limit);
+    ``interrupted`` when the person spoke over it (``reason`` barge_in, pressed, client, continued or changed);
+    ``resumed`` when that was none: audio goes on from ``at_ms`` within the answer, in the generation of then.
     """
 
     type: ClassVar[str] = "answer"
@@ -121,6 +128,7 @@ class Answer:
     at_ms: int = 0
     reason: str = ""
     latency: Mapping[str, float] = field(default_factory=dict)
+    plan: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

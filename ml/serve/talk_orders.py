@@ -52,8 +52,8 @@ def carry_out(talk: TalkStage, conversation: Conversation, order: Order) -> None
             talk.act([(conversation, now_ns, getattr(director, event)(conversation.now_ms))])
         case Forget():
             talk.forget(conversation)
-        case History(question, answer):
-            conversation.history.append((question, answer))
+        case History() as turn:
+            conversation.history.append(turn)
 
 
 def _config(mode: TurnTaking, low: int | None, high: int | None) -> TurnTakingConfig:

@@ -22,7 +22,7 @@ from ml.s2s import Conditions, S2SModel
 from ml.s2s.live import Remembered, put_by, recollect, sum_up
 from ml.s2s.sampling import Sampling
 from ml.serve.stepper import PCM_SCALE
-from ml.serve.talk_messages import Codes, Voice
+from ml.serve.talk_messages import Codes, History, Voice
 
 Floats = npt.NDArray[np.float32]
 
@@ -101,12 +101,26 @@ class Talker:
         if ended is not None:
             self._owe(row, lambda: [sum_up(self.model, ended)])
 
-    def recall(self, row: int, turns: list[tuple[Codes, Codes]]) -> None:
-        """Remember turns of an earlier connection, oldest first: codes uint16 [levels, frames] of both sides."""
-        pairs = [(self._codes(question), self._codes(answer)) for question, answer in turns]
+    def recall(self, row: int, turns: list[History]) -> None:
+        """Remember turns of an earlier connection, oldest first."""
+        told = [turn for turn in turns if turn.question.size or turn.answer.size][-self.model.config.memory_turns :]
+        pairs = [(self._codes(turn.question), self._codes(turn.answer)) for turn in told]
         self._disown(row)
         self._state.forget(row)
-        self._owe(row, partial(recollect, self.model, pairs))
+        self._owe(row, partial(self._recollected, pairs, [turn.plan for turn in told]))
+
+    def _recollected(self, pairs: list[tuple[torch.Tensor, torch.Tensor]], plans: list[int | None]) -> list[Remembered]:
+        """What is remembered of turns; the plan that was taken says more than what its answer's codes sound like."""
+        found = zip(recollect(self.model, pairs), plans, strict=True)
+        return [
+            (summaries, there, likeliest if plan is None or plan >= self.model.config.n_plans else plan)
+            for (summaries, there, likeliest), plan in found
+        ]
+
+    def plan(self, row: int) -> int | None:
+        """What the row is going to say, of the answers that the model knows; None when it does not tell."""
+        taken = self._state.rows[row].plan
+        return taken if taken >= 0 else None
 
     def remembers(self, row: int) -> bool:
         """Whether everything is summed up: `begin` would wait for the rest."""

@@ -8,7 +8,8 @@ follows (type byte and body, at most :data:`MAX_MESSAGE_BYTES`), a ``u8`` type a
 * ``0x03`` audio down: ``u32 seq, u32 timestamp_ms, u32 generation, u32 queue_us, u32 encode_us, u32 decode_us,
   u16 frames, u16 levels``, then codes ``u16`` [levels x frames] and PCM16LE [frames x hop],
 * ``0x04`` codes of what the person said: ``u32 turn, u16 levels, u16 frames``, then codes,
-* ``0x05`` history up: ``u16 levels, u16 question frames, u16 answer frames``, then both sides' codes,
+* ``0x05`` history up: ``u16 levels, u16 question frames, u16 answer frames``, then both sides' codes and, where it
+  is known, ``u32 plan``,
 * ``0x06`` a part of a recording for the codec lab or a caption, up: PCM16LE,
 * ``0x07`` a part of the lab's result: ``u16 levels, u16 frames``, then codes and PCM16LE.
 

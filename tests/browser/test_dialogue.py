@@ -121,9 +121,9 @@ def test_three_turns_with_memory_through_a_restart_of_the_web_process(talker: Ta
         from apps.voice.recollection import recollect
 
         row = VoiceSession.objects.get(pk=session)
-        codec = str((row.turns.filter(role="user").latest("index").model_versions or {})["codec"])
+        models = row.turns.filter(role="user").latest("index").model_versions
         with override_settings(MEDIA_ROOT=stack.folder / "media"):
-            return len(recollect(row, codec))
+            return len(recollect(row, models))
 
     wait_until(lambda: len([r for r in rows_of(stack, session) if r["role"] == "assistant"]) >= 3, 30, "three answers")
     rows = rows_of(stack, session)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ from apps.voice.protocol import (
     TurnStored,
     Welcome,
 )
-from tests.support.live_client import LiveClient, frames_of, live_client, telugu_speech
+from tests.support.live_client import frames_of, live_client, microphone, telugu_speech
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -31,31 +29,6 @@ def question(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """0.4 s of silence and a spoken sentence, without the silence after it."""
     pcm = telugu_speech(tmp_path_factory.mktemp("speech"))
     return pcm[640 * 10 : -640 * 55]
-
-
-@contextlib.asynccontextmanager
-async def microphone(client: LiveClient) -> AsyncIterator[asyncio.Queue[bytes]]:
-    """A microphone that never stops: what is put into the queue is spoken, else there is silence."""
-    said: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        quiet = (np.random.default_rng(1).standard_normal(320) * 20).astype("<i2").tobytes()
-        pieces: list[bytes] = []
-        due = loop.time()
-        while True:
-            if not pieces and not said.empty():
-                pieces = frames_of(said.get_nowait())
-            await client.frame(pieces.pop(0) if pieces else quiet)
-            due = max(due + 0.02, loop.time() - 0.5)
-            await asyncio.sleep(max(0.0, due - loop.time()))
-
-    task = asyncio.create_task(run())
-    try:
-        yield said
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def turns_of(session_id: object) -> list[Turn]:

@@ -180,3 +180,28 @@ async def live_client(ws_url: str, **options: Any) -> AsyncIterator[LiveClient]:
             yield client
         finally:
             await client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def microphone(client: LiveClient) -> AsyncIterator[asyncio.Queue[bytes]]:
+    """A microphone that never stops: what is put into the queue is spoken, else there is silence."""
+    said: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        quiet = (np.random.default_rng(1).standard_normal(320) * 20).astype("<i2").tobytes()
+        pieces: list[bytes] = []
+        due = loop.time()
+        while True:
+            if not pieces and not said.empty():
+                pieces = frames_of(said.get_nowait())
+            await client.frame(pieces.pop(0) if pieces else quiet)
+            due = max(due + 0.02, loop.time() - 0.5)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    task = asyncio.create_task(run())
+    try:
+        yield said
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

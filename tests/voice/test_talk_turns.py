@@ -20,8 +20,11 @@ def asked(turns: TalkTurns, start_ms: int = 400, end_ms: int = 1400, turn: int =
     return codes
 
 
+PLAN = 17
+
+
 def answer(turns: TalkTurns, frames: int = 10, turn: int = 0, generation: int = 0, at_ms: int = 0) -> None:
-    turns.answer_started(turn, {"endpoint_ms": 300.0, "server_ms": 5.0})
+    turns.answer_started(turn, {"endpoint_ms": 300.0, "server_ms": 5.0}, PLAN)
     for n in range(frames):
         made = turns.answer_audio(PCM, CODE)
         assert made is not None
@@ -83,9 +86,10 @@ def test_an_interrupted_answer_is_stored_as_it_was_heard() -> None:
     assert (hers.role, hers.duration_ms, hers.interrupted_at_ms) == ("assistant", 185, 185)
     assert len(hers.pcm) == 185 * 32
     assert mine.role == "user"
-    question, heard = turns.pairs[0]
-    assert question is codes
-    assert heard.shape == (8, 5)
+    told = turns.pairs[0]
+    assert told.question is codes
+    assert told.answer.shape == (8, 5)
+    assert (told.plan, hers.plan, mine.plan) == (PLAN, PLAN, None), "five frames of it would not tell"
 
 
 def test_an_interruption_that_was_none_leaves_one_whole_answer() -> None:
@@ -114,7 +118,7 @@ def test_an_answer_of_which_nothing_was_heard_is_no_turn() -> None:
     answer(turns)
     turns.answer_interrupted("continued", 0.0, now=1.0)
     assert turns.take(10.0) == []
-    assert turns.pairs[0][1].shape == (8, 0)
+    assert turns.pairs[0].answer.shape == (8, 0)
 
 
 def test_the_end_of_the_connection_keeps_what_there_is() -> None:
