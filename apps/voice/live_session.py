@@ -2,7 +2,8 @@
 
 The consumer hands in what arrives (synchronously: it never waits here); this answers through :class:`Peer`. Audio is
 :mod:`apps.voice.flow`'s, the lease and configuration :mod:`apps.voice.housekeeping`'s, turn rows
-:mod:`apps.voice.writer`'s. The first reason to stop becomes the :class:`Ending`; later ones no longer matter.
+:mod:`apps.voice.writer`'s, what a client does wrong :mod:`apps.voice.offences`'s. The first reason to stop becomes the
+:class:`Ending`; later ones no longer matter.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from apps.voice.greeting import Greeted, Person, config_of, greet
 from apps.voice.housekeeping import Housekeeping
 from apps.voice.inference_client import InferenceBusy, InferenceLink, InferenceLost
 from apps.voice.intake import Intake
-from apps.voice.mailbox import DropOldest, RateLimit
+from apps.voice.mailbox import DropOldest
 from apps.voice.models import VoiceSession
+from apps.voice.offences import Offences
 from apps.voice.outlet import outlet_for
 from apps.voice.peer import Peer
 from apps.voice.protocol import (
     CLOSE_NORMAL,
     HELLO_TIMEOUT_S,
-    MAX_OFFENCES,
     U32_MAX,
     Busy,
     ClientMessage,
@@ -59,7 +60,6 @@ from voiceplatform import drain
 logger = logging.getLogger(__name__)
 
 OUT_MESSAGES = 128
-MESSAGES_PER_S = 50
 TICK_S, STATS_TICKS, PING_TICKS = 0.25, 4, 8
 IDLE_GRACE_S = 0.5
 """After ``end``: how long frames on their way may still come back."""
@@ -76,8 +76,7 @@ class LiveSession:
         self._phase: Literal["hello", "greeting", "live"] = "hello"
         self._hello: asyncio.Queue[Hello] = asyncio.Queue(1)
         self._out: DropOldest[ServerEvent] = DropOldest(OUT_MESSAGES)
-        self._rate = RateLimit(per_s=MESSAGES_PER_S, burst=2 * MESSAGES_PER_S)
-        self._offences = 0
+        self._offences = Offences(self._out.put, self._finish)
         self._intake = Intake()
         self._greeted: Greeted | None = None
         self._flow: Flow | None = None
@@ -94,13 +93,10 @@ class LiveSession:
         if self._ending.done():
             return
         try:
-            if not self._rate.take():
-                raise ProtocolFault(
-                    ErrorCode.BAD_MESSAGE, f"type: more than {MESSAGES_PER_S} messages a second", "send fewer"
-                )
+            self._offences.check_rate()
             self._on_message(parse_client_message(text))
         except ProtocolFault as fault:
-            self._offend(fault)
+            self._offences.add(fault)
 
     def receive_bytes(self, data: bytes) -> None:
         """A binary frame came."""
@@ -112,7 +108,7 @@ class LiveSession:
                 raise ProtocolFault(ErrorCode.HELLO_FIRST, "audio came before hello", "send hello first")
             pcm = self._intake.take(frame)
         except ProtocolFault as fault:
-            self._offend(fault)
+            self._offences.add(fault)
             return
         if self._flow is not None:  # before the welcome there is nobody to hear it
             self._flow.accept(pcm)
@@ -173,14 +169,6 @@ class LiveSession:
             recollection.drop(self._greeted.session.pk)
             if isinstance(self._flow, TalkPipeline):
                 self._flow.forget()
-
-    def _offend(self, fault: ProtocolFault) -> None:
-        """Count an offence and say so; the fifth, or one that is no mere offence, is the end."""
-        self._offences += not fault.code.immediate
-        if fault.code.immediate or self._offences >= MAX_OFFENCES:
-            self._finish(Ending("fault", fault))
-        else:
-            self._out.put(error_event(fault, fatal=False))
 
     def _finish(self, ending: Ending) -> None:
         if not self._ending.done():
@@ -293,7 +281,7 @@ class LiveSession:
                 return None
             except ProtocolFault as fault:
                 self._phase = "hello"
-                self._offend(fault)
+                self._offences.add(fault)
                 if self._ending.done():
                     return None
 
@@ -310,7 +298,7 @@ class LiveSession:
             generation=lambda: self._flow.generation if self._flow else session.generation,
             apply=self._apply,
             hint=self._hinted,
-            offend=self._offend,
+            offend=self._offences.add,
             refuse=self._refuse,
         )
         self._intake.agree(greeted.codecs)
