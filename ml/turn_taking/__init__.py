@@ -8,16 +8,19 @@ from ml.turn_taking.actions import (
     Endpoint,
     Interrupt,
     OpenTurn,
+    Reply,
     Resume,
     Speculate,
     SpeechStarted,
     SpeechStopped,
+    When,
     Withdraw,
 )
 from ml.turn_taking.config import Mode, TurnTakingConfig
-from ml.turn_taking.director import Observation, Phase, TurnDirector
+from ml.turn_taking.director import Phase, TurnDirector
 from ml.turn_taking.echo import EchoGuard
 from ml.turn_taking.prosody import finishedness
+from ml.turn_taking.stretch import Observation
 
 __all__ = [
     "Action",
@@ -31,12 +34,14 @@ __all__ = [
     "Observation",
     "OpenTurn",
     "Phase",
+    "Reply",
     "Resume",
     "Speculate",
     "SpeechStarted",
     "SpeechStopped",
     "TurnDirector",
     "TurnTakingConfig",
+    "When",
     "Withdraw",
     "finishedness",
 ]

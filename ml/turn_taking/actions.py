@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+When: TypeAlias = Literal["now", "later", "asked"]
+"""When a turn is answered: at once; when the answer that it did not stop is over; when somebody asks for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
@@ -45,12 +48,21 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The turn is over: speech ended at ``speech_end_ms``, known at ``decided_ms``. The answer may be heard."""
+    """The turn is over: speech ended at ``speech_end_ms``, known at ``decided_ms``. Unless the answer is to come later,
+    it may be heard."""
 
     speech_start_ms: int
     speech_end_ms: int
     decided_ms: int
     reason: Literal["silence", "released", "too_long"]
+    answered: When = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The newest turn that waited for its answer gets it now."""
+
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,7 @@ Action: TypeAlias = (
     | Speculate
     | Withdraw
     | Endpoint
+    | Reply
     | Dismiss
     | Interrupt
     | Commit

@@ -44,7 +44,12 @@ class TurnTakingConfig:
     hesitation_ms: int = 120
     """Added to the wait for every time that the person went on in this turn: who hesitates is given time."""
 
+    answers: bool = True
+    """Who has ended a turn is answered; else only when somebody asks for it (`TurnDirector.reply`)."""
+
     # -- speaking over the answer
+    interruptible: bool = True
+    """Speech stops the answer; else it is the next turn after it."""
     barge_in_ms: int = 420
     """Speech over the answer that stops it where nobody can tell its words. Shorter ones are backchannels."""
     words_ms: int = 160
@@ -99,7 +104,9 @@ class TurnTakingConfig:
             low, high = min(low, endpoint_max_ms), endpoint_max_ms
         return cls(mode=mode, speculate_ms=min(120, low), endpoint_min_ms=low, endpoint_max_ms=high)
 
-    def hearing(self, threshold: float | None, preroll_ms: int | None) -> Self:
+    def hearing(
+        self, threshold: float | None, preroll_ms: int | None, *, answers: bool = True, interruptible: bool = True
+    ) -> Self:
         """A copy for which speech begins at that probability, and ends as far below it as by default."""
         own = TurnTakingConfig()
         start = min(0.99, max(0.01, own.start_threshold if threshold is None else threshold))
@@ -107,7 +114,14 @@ class TurnTakingConfig:
             start_threshold=start,
             stop_threshold=max(start * 0.5, start - (own.start_threshold - own.stop_threshold)),
             preroll_ms=own.preroll_ms if preroll_ms is None else preroll_ms,
+            answers=answers,
+            interruptible=interruptible,
         )
+
+    def heard_as(self, before: TurnTakingConfig) -> Self:
+        """A copy with what `hearing` of ``before`` set: it outlives a change of mode."""
+        kept = ("start_threshold", "stop_threshold", "preroll_ms", "answers", "interruptible")
+        return self.replace(**{name: getattr(before, name) for name in kept})
 
     def replace(self, **changes: Any) -> Self:
         """A copy with ``changes``. Raises ValueError for ones that do not fit together."""

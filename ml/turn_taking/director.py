@@ -7,6 +7,10 @@ A state machine on media time, so that whole conversations are tested without a 
                       | +-- silence: speculate   +-- barge-in --> user (then Resume, if it was too short to be one)
                       +---- speech: withdraw
 
+Where speech does not stop the answer (`TurnTakingConfig.interruptible`), a turn may be open in ``answer``, too; it is
+answered once the answer is over. Where nobody is answered unasked (`answers`), a turn ends in ``idle`` and waits for
+`TurnDirector.reply`.
+
 It never computes: how finished a phrase is, is asked of ``finished`` when a silence begins, what sort of words there
 are since a moment, of ``words`` (None: nobody can tell); what is the loudspeaker's comes with the observation.
 """
@@ -25,37 +29,22 @@ from ml.turn_taking.actions import (
     Endpoint,
     Interrupt,
     OpenTurn,
+    Reply,
     Resume,
     Speculate,
     SpeechStarted,
     SpeechStopped,
+    When,
     Withdraw,
 )
 from ml.turn_taking.config import TurnTakingConfig
+from ml.turn_taking.stretch import SILENT_DB, Observation, Stretch
 from ml.turn_taking.words import Sort
 
 Phase = Literal["idle", "user", "answer"]
 
 _FLOOR_RISE_DB = 0.02
 """How fast the background level follows upwards, per frame: 1 dB a second."""
-_SILENT_DB = -90.0
-_PEAK_MS = 1_000
-"""For how long a stretch of speech over the answer is measured by the one before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One microphone frame of 20 ms.
-
-    ``probability`` of speech, ``level_db`` relative to full scale, ``echo`` 0..1: share of it that what was played
-    explains, ``pitched``: it has the periodicity of a voice. The last two count only over an answer.
-    """
-
-    end_ms: int
-    probability: float
-    level_db: float
-    echo: float = 0.0
-    pitched: bool = True
 
 
 @dataclass(slots=True)
@@ -95,14 +84,10 @@ class TurnDirector:
         self._words = words
         self._turn: _Turn | None = None
         self._voiced = False
-        self._floor_db = _SILENT_DB
-        self._run_from_ms: int | None = None
-        self._run_last_ms = 0
-        self._run_voiced_ms = 0
-        self._run_pitched_ms = 0
-        self._run_peak_db = _SILENT_DB
-        self._run_sort: Sort | None = None
-        self._run_asked_ms = 0
+        self._floor_db = SILENT_DB
+        self._run = Stretch(frame_ms)
+        self._waiting: When = "now"
+        """When the newest turn that has ended is answered; "now": none waits."""
         self._pressed = False
         self._first_answer_ms: int | None = None
         self._endpoint_ms = -1_000_000
@@ -121,8 +106,8 @@ class TurnDirector:
 
     def hear(self, o: Observation) -> list[Action]:
         """One frame of the microphone."""
-        if o.level_db < self._floor_db or self._floor_db <= _SILENT_DB:
-            self._floor_db = max(_SILENT_DB, o.level_db)
+        if o.level_db < self._floor_db or self._floor_db <= SILENT_DB:
+            self._floor_db = max(SILENT_DB, o.level_db)
         elif not self._voiced:
             self._floor_db += min(10 * _FLOOR_RISE_DB, o.level_db - self._floor_db)
         else:
@@ -144,21 +129,18 @@ class TurnDirector:
         """Nothing of the answer is left to be heard. Who was speaking over it has a turn now."""
         if self.phase != "answer":
             return []
-        self.phase = "idle"
-        start, voiced = self._run_from_ms, self._run_voiced_ms
-        self._forget_run()
-        if start is None or voiced < self.config.min_speech_ms or self.config.mode == "push":
-            return []
-        return self._open(start, now_ms, voiced, told=True)
+        start, voiced = self._run.from_ms, self._run.voiced_ms
+        self._silence_her()
+        if start is not None and voiced >= self.config.min_speech_ms and self.config.mode != "push":
+            return self._open(start, now_ms, voiced, told=self.config.interruptible)
+        return self._next(now_ms)
 
     def press(self, now_ms: int) -> list[Action]:
         """The key of push-to-talk went down."""
         if self._pressed:
             return []
         self._pressed = True
-        actions: list[Action] = []
-        if self.phase == "answer":
-            actions.append(Interrupt(now_ms, now_ms, "pressed"))
+        actions = self._stop(now_ms, "pressed") if self.config.interruptible else []
         if self._turn is None:
             actions += self._open(now_ms, now_ms, 0, told=False)
         return actions
@@ -186,6 +168,17 @@ class TurnDirector:
             actions = self._open(now_ms, now_ms, 0, told=False)
         return [*actions, *self._end(self._turn, now_ms, "released")] if self._turn is not None else []
 
+    def reply(self, now_ms: int) -> list[Action]:
+        """An answer is wanted now: to what is being said, else to what waits for one, else to nothing at all."""
+        self._pressed = False
+        actions = self._stop(now_ms, "pressed")
+        if self._turn is None and self._waiting != "now":
+            return [*actions, *self._reply(now_ms)]
+        if self._turn is None:
+            actions += self._open(now_ms, now_ms, 0, told=False)
+        assert self._turn is not None
+        return [*actions, *self._end(self._turn, now_ms, "released", when="now")]
+
     def cancel(self, now_ms: int) -> list[Action]:
         """The open turn counts for nothing."""
         self._pressed = False
@@ -193,29 +186,25 @@ class TurnDirector:
 
     def stop(self, now_ms: int) -> list[Action]:
         """The person wants the answer to stop (a button, REST)."""
-        if self.phase != "answer":
-            return []
-        self.phase = "idle"
-        self._forget_run()
-        return [Interrupt(now_ms, now_ms, "client")]
+        stopped = self._stop(now_ms, "client")
+        return [*stopped, *self._next(now_ms)] if stopped else []
 
     # -- the phases ----------------------------------------------------------------------------------------
 
     def _while_idle(self, o: Observation) -> list[Action]:
         if self.config.mode == "push":
             return []
-        if not self._track_run(o, self._voiced, self.config.min_speech_ms):
+        if not self._run.track(o, self._voiced, self.config.min_speech_ms):
             return []
-        start, voiced = self._run_from_ms, self._run_voiced_ms
+        start, voiced = self._run.from_ms, self._run.voiced_ms
         assert start is not None
         if voiced < self.config.min_speech_ms:
             return []
-        self._forget_run()
         return self._open(start, o.end_ms, voiced, told=False)
 
     def _in_turn(self, turn: _Turn, o: Observation) -> list[Action]:
         config = self.config
-        if self._voiced:
+        if self._voiced and (self.phase != "answer" or self._over_her(o)):
             turn.voiced_ms += self._frame_ms
             turn.run_ms += self._frame_ms
             if turn.speculating and turn.run_ms < config.resume_ms:
@@ -247,10 +236,10 @@ class TurnDirector:
             turn.speculating = True
             actions.append(Speculate(turn.last_voiced_ms, turn.wait_ms, finished))
         if turn.doubtful and turn.by_words and silence >= config.resume_answer_ms and not self._is_turn(turn, now=True):
-            return [*actions, *self._resume(turn, o.end_ms)]
+            return [*actions, *self._go_on(turn, o.end_ms)]
         if turn.speculating and silence >= turn.wait_ms:
             if turn.doubtful and not (turn.by_words and self._is_turn(turn, now=True)):
-                return [*actions, *self._resume(turn, o.end_ms)]
+                return [*actions, *self._go_on(turn, o.end_ms)]
             if turn.voiced_ms < config.min_turn_ms:
                 return [*actions, *self._dismiss(turn, o.end_ms)]
             return [*actions, *self._end(turn, o.end_ms, "silence")]
@@ -260,22 +249,20 @@ class TurnDirector:
         config = self.config
         if config.mode == "push":
             return []
-        peak_db = self._run_peak_db if o.end_ms - self._run_last_ms <= _PEAK_MS else _SILENT_DB
-        loud = o.level_db >= max(self._floor_db + config.barge_in_db, peak_db - config.barge_in_range_db)
-        echo = o.echo >= config.echo_threshold
-        before = self._run_from_ms is not None and self._run_voiced_ms >= config.min_speech_ms
-        duration, start = self._run_voiced_ms, self._run_from_ms
-        if not self._track_run(o, self._voiced and loud and not echo, config.gap_ms):
+        run, told = self._run, config.interruptible
+        before = run.from_ms is not None and run.voiced_ms >= config.min_speech_ms
+        duration, start = run.voiced_ms, run.from_ms
+        if not run.track(o, self._voiced and self._over_her(o), config.gap_ms):
             if before and start is not None:
-                stopped = self._run_last_ms
-                return [SpeechStopped(stopped), BackchannelHeard(start, duration)]
+                stopped: list[Action] = [SpeechStopped(run.last_ms)] if told else []
+                return [*stopped, BackchannelHeard(start, duration)]
             return []
-        start = self._run_from_ms
+        start = run.from_ms
         assert start is not None
         actions: list[Action] = []
-        if not before and self._run_voiced_ms >= config.min_speech_ms:
+        if told and not before and run.voiced_ms >= config.min_speech_ms:
             actions.append(SpeechStarted(start))
-        continued = start - self._endpoint_ms <= config.continue_ms
+        continued = config.interruptible and start - self._endpoint_ms <= config.continue_ms
         sort = None if continued else self._sort_of_run(start)
         if continued:
             needed = float(config.continued_barge_in_ms)
@@ -285,11 +272,11 @@ class TurnDirector:
             needed = float(config.words_barge_in_ms if sort == "words" else config.wordless_barge_in_ms)
         if self._first_answer_ms is not None and o.end_ms - self._first_answer_ms < config.early_ms:
             needed *= config.early_factor
-        if self._run_voiced_ms >= needed and self._run_pitched_ms >= config.pitched_share * self._run_voiced_ms:
-            voiced = self._run_voiced_ms
-            self._forget_run()
-            actions.append(Interrupt(start, o.end_ms, "continued" if continued else "barge_in"))
-            actions += self._open(start, o.end_ms, voiced, told=True)
+        if run.voiced_ms >= needed and run.pitched_ms >= config.pitched_share * run.voiced_ms:
+            voiced = run.voiced_ms
+            if config.interruptible:
+                actions.append(Interrupt(start, o.end_ms, "continued" if continued else "barge_in"))
+            actions += self._open(start, o.end_ms, voiced, told=told)
             assert self._turn is not None
             turn = self._turn
             turn.by_words, turn.asked_ms = sort is not None, voiced
@@ -300,13 +287,19 @@ class TurnDirector:
 
     # -- inside --------------------------------------------------------------------------------------------
 
+    def _over_her(self, o: Observation) -> bool:
+        """Whether speech over the answer is the person's, and not what is left of the loudspeaker."""
+        config = self.config
+        quietest = max(self._floor_db + config.barge_in_db, self._run.peak_db(o.end_ms) - config.barge_in_range_db)
+        return o.level_db >= quietest and o.echo < config.echo_threshold
+
     def _sort_of_run(self, start_ms: int) -> Sort | None:
         """What sort of words the stretch of speech over the answer has; asked now and then."""
-        voiced, config = self._run_voiced_ms, self.config
-        if voiced >= config.words_ms and voiced - self._run_asked_ms >= config.words_every_ms:
-            self._run_asked_ms = voiced
-            self._run_sort = self._words(start_ms)
-        return self._run_sort
+        run, config = self._run, self.config
+        if run.voiced_ms >= config.words_ms and run.voiced_ms - run.asked_ms >= config.words_every_ms:
+            run.asked_ms = run.voiced_ms
+            run.sort = self._words(start_ms)
+        return run.sort
 
     def _is_turn(self, turn: _Turn, *, now: bool = False) -> bool:
         """Whether speech that stopped an answer is more than a backchannel; `now` asks for its words once more."""
@@ -320,55 +313,66 @@ class TurnDirector:
         turn.asked_ms = turn.voiced_ms
         return self._words(turn.start_ms) == "words"
 
-    def _track_run(self, o: Observation, voiced: bool, gap_ms: int) -> bool:
-        """Keep the stretch of speech that has not led to anything yet; whether there is one."""
-        if voiced:
-            if self._run_from_ms is None:
-                self._run_from_ms = o.end_ms - self._frame_ms
-                self._run_voiced_ms = 0
-                if o.end_ms - self._run_last_ms > _PEAK_MS:
-                    self._run_peak_db = _SILENT_DB
-            self._run_voiced_ms += self._frame_ms
-            self._run_pitched_ms += self._frame_ms if o.pitched else 0
-            self._run_peak_db = max(self._run_peak_db, o.level_db)
-            self._run_last_ms = o.end_ms
-            return True
-        if self._run_from_ms is not None and o.end_ms - self._run_last_ms >= gap_ms:
-            self._forget_run()
-        return self._run_from_ms is not None
-
-    def _forget_run(self) -> None:
-        self._run_from_ms = None
-        self._run_voiced_ms = self._run_pitched_ms = 0
-        self._run_sort = None
-        self._run_asked_ms = 0
-
     def _open(self, start_ms: int, now_ms: int, voiced_ms: int, *, told: bool) -> list[Action]:
-        self.phase = "user"
-        last = self._run_last_ms if voiced_ms else now_ms
+        if self.phase != "answer" or self.config.interruptible:
+            self.phase = "user"
+        last = self._run.last_ms if voiced_ms else now_ms
         self._turn = _Turn(start_ms, max(start_ms, last), voiced_ms)
-        self._forget_run()
+        self._run.forget()
         speech: list[Action] = [] if told else [SpeechStarted(start_ms)]
         return [*speech, OpenTurn(max(0, start_ms - self.config.preroll_ms))]
 
-    def _end(self, turn: _Turn, now_ms: int, reason: Literal["silence", "released", "too_long"]) -> list[Action]:
+    def _end(
+        self, turn: _Turn, now_ms: int, reason: Literal["silence", "released", "too_long"], when: When | None = None
+    ) -> list[Action]:
+        if when is None:
+            when = "asked" if not self.config.answers else "later" if self.phase == "answer" else "now"
         self._turn = None
-        self.phase = "answer"
-        self._endpoint_ms = now_ms
-        self._forget_run()
+        self._waiting = when
+        if when == "now":
+            self.phase = "answer"
+            self._endpoint_ms = now_ms
+        elif self.phase == "user":
+            self.phase = "idle"
+        self._run.forget()
         return [
             SpeechStopped(turn.last_voiced_ms),
-            Endpoint(turn.start_ms, turn.last_voiced_ms, now_ms, reason),
+            Endpoint(turn.start_ms, turn.last_voiced_ms, now_ms, reason, when),
         ]
 
     def _dismiss(self, turn: _Turn, now_ms: int) -> list[Action]:
         self._turn = None
-        self.phase = "idle"
-        self._forget_run()
-        return [SpeechStopped(turn.last_voiced_ms), Dismiss(now_ms)]
+        if self.phase == "user":
+            self.phase = "idle"
+        self._run.forget()
+        return [SpeechStopped(turn.last_voiced_ms), Dismiss(now_ms), *self._next(now_ms)]
 
-    def _resume(self, turn: _Turn, now_ms: int) -> list[Action]:
+    def _go_on(self, turn: _Turn, now_ms: int) -> list[Action]:
+        """What was said over the answer was no turn."""
+        if self.phase == "answer":
+            return self._dismiss(turn, now_ms)
         self._turn = None
         self.phase = "answer"
-        self._forget_run()
+        self._run.forget()
         return [SpeechStopped(turn.last_voiced_ms), Resume(now_ms)]
+
+    def _stop(self, now_ms: int, reason: Literal["pressed", "client"]) -> list[Action]:
+        """The answer is over, if there is one."""
+        if self.phase != "answer":
+            return []
+        self._silence_her()
+        return [Interrupt(now_ms, now_ms, reason)]
+
+    def _silence_her(self) -> None:
+        self.phase = "idle" if self._turn is None else "user"
+        self._run.forget()
+
+    def _next(self, now_ms: int) -> list[Action]:
+        """Whoever spoke over the answer is answered, once nothing is to be heard any more."""
+        return self._reply(now_ms) if self._waiting == "later" and self.phase == "idle" else []
+
+    def _reply(self, now_ms: int) -> list[Action]:
+        self._waiting = "now"
+        self.phase = "answer"
+        self._run.forget()
+        return [Reply(now_ms)]
