@@ -16,6 +16,7 @@ import numpy as np
 
 from ml.serve.conversation import CODE_MS, Conversation, MadeFrame, Spoken
 from ml.serve.speaking import NEVER, Mouth, TalkConfig
+from ml.serve.talk_messages import Codes
 from ml.serve.talker import Talker
 
 T = TypeVar("T")
@@ -80,15 +81,18 @@ class AnswerMaker:
             self._listen_all(c, [c])
 
     def _listen_all(self, first: Conversation, rows: Sequence[Conversation]) -> None:
-        """The next frames of an open question, with other rows that have as many."""
-        take = min(_LISTEN_FRAMES, len(first.backlog))
-        group = [
-            c for c in rows if c.hears_now and c.talker is first.talker and min(_LISTEN_FRAMES, len(c.backlog)) == take
-        ]
-        codes = np.stack([np.stack(c.backlog[:take], axis=1) for c in group])
-        first.talker.listen([c.row for c in group], codes)
-        for c in group:
-            del c.backlog[:take]
+        """The next frames of a question, with other rows that have as many."""
+        piece = _next_piece(first)
+        if not piece:
+            del first.backlog[0]
+            first.talker.remember(first.row, 0)
+            return
+        same = [c for c in rows if c.hears_now and c.talker is first.talker]
+        group = [(c, codes) for c, codes in ((c, _next_piece(c)) for c in same) if len(codes) == len(piece)]
+        codes = np.stack([np.stack(codes, axis=1) for _, codes in group])
+        first.talker.listen([c.row for c, _ in group], codes)
+        for c, _ in group:
+            del c.backlog[: len(piece)]
 
     # -- beginning -----------------------------------------------------------------------------------------
 
@@ -159,6 +163,16 @@ class AnswerMaker:
                     answer.finished, answer.reason = True, "limit"
             if answer.confirmed:
                 self._mouth.send(conversation, answer)
+
+
+def _next_piece(c: Conversation) -> list[Codes]:
+    """What the model hears next of one question; nothing where that one is over."""
+    piece: list[Codes] = []
+    for codes in c.backlog[:_LISTEN_FRAMES]:
+        if codes is None:
+            break
+        piece.append(codes)
+    return piece
 
 
 def by_talker(items: Iterable[T], row_of: Callable[[T], Conversation]) -> list[tuple[Talker, list[T]]]:

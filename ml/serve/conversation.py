@@ -108,8 +108,10 @@ class Conversation:
         """A question is open: codes go to the model."""
         self.question: list[Codes] = []
         """Codes of the open question, or of the one being answered, as they are stored."""
-        self.backlog: list[Codes] = []
-        """Those of them that the model has not heard."""
+        self.backlog: list[Codes | None] = []
+        """What of questions the model has not heard; None: what came before that is to be remembered, unanswered."""
+        self.held = False
+        """A question has ended that is not answered yet, or never will be: what is said now is another one."""
         self.paused: Spoken | None = None
         """The answer at an interruption that may turn out to be none; until then the model keeps its state."""
         self.forget_asked = False
@@ -129,7 +131,8 @@ class Conversation:
     @property
     def hears_now(self) -> bool:
         """There is something for the model to hear, and no answer in its state that may still be needed."""
-        return self.listening and bool(self.backlog) and self.answer is None and self.paused is None
+        there = bool(self.backlog) and (self.listening or self.held)
+        return there and self.answer is None and self.paused is None
 
     # -- ears ----------------------------------------------------------------------------------------------
 
@@ -152,7 +155,8 @@ class Conversation:
         self._recent.append((self._partial_ms, codes))
         if self.listening:
             self.question.append(codes)
-            self.backlog.append(codes)
+            if not self.held:
+                self.backlog.append(codes)
 
     def level_db(self) -> float:
         """Level of the last 20 ms relative to full scale."""
@@ -187,14 +191,28 @@ class Conversation:
         """Listen from ``from_ms`` on, but to nothing twice: the last question may have been taken for finished."""
         since_ms = max(from_ms, self._closed_ms)
         self.question = [codes for start, codes in self._recent if start >= since_ms]
-        self.backlog = list(self.question)
+        if not self.held:
+            self.backlog = list(self.question)
         self.listening = True
 
     def close_question(self) -> None:
         """No more is heard of it."""
         self.listening = False
-        self.backlog = []
+        if not self.held:
+            self.backlog = []
         self._closed_ms = self.now_ms
+
+    def complete_question(self) -> None:
+        """It is one, and no cough: an earlier one that was held will not be answered any more."""
+        if self.held:
+            self.backlog += [None, *self.question]
+            self.held = False
+
+    def hold_question(self) -> None:
+        """It is complete, and answered later, or never."""
+        self.complete_question()
+        self.held = True
+        self.close_question()
 
     def question_codes(self) -> Codes:
         """uint16 [levels, frames]."""

@@ -28,6 +28,7 @@ from ml.turn_taking import (
     Interrupt,
     Observation,
     OpenTurn,
+    Reply,
     Resume,
     Speculate,
     SpeechStarted,
@@ -138,17 +139,16 @@ class TalkStage:
                 c.open_question(from_ms)
             case Speculate():
                 # While an interruption may still be none, the model keeps the answer that would go on.
-                c.speculating = c.paused is None
+                c.speculating = c.paused is None and c.answer is None and c.director.config.answers and not c.held
                 c.wished_ns = self._clock() if c.speculating else None
-            case Withdraw() if c.speculating:
-                c.speculating, c.wished_ns = False, None
-                if c.answer is not None:
-                    c.answer = None
-                    c.talker.rewind([c.row])
+            case Withdraw():
+                self._withdraw(c)
             case Commit():
                 self._give_up_paused(c)
             case EndpointDecided():
                 self._end_question(c, arrived_ns, action)
+            case Reply():
+                self._reply(c, arrived_ns)
             case Dismiss():
                 self._dismiss(c)
             case Interrupt():
@@ -158,13 +158,26 @@ class TalkStage:
             case BackchannelHeard():
                 log.debug("row %d: a backchannel of %d ms", c.row, action.duration_ms)
 
+    def _withdraw(self, c: Conversation) -> None:
+        """The answer that was begun unheard is void."""
+        if c.speculating and c.answer is not None:
+            c.answer = None
+            c.talker.rewind([c.row])
+        c.speculating, c.wished_ns = False, None
+
     def _end_question(self, c: Conversation, arrived_ns: int, action: EndpointDecided) -> None:
         needs_begin = c.answer is None
-        c.speculating, c.wished_ns = False, None
-        if needs_begin:
+        if action.answered != "now":
+            self._withdraw(c)
             self._give_up_paused(c)
-            self._maker.listen(c)
-        c.close_question()
+            c.hold_question()
+        else:
+            c.speculating, c.wished_ns = False, None
+            c.complete_question()
+            if needs_begin:
+                self._give_up_paused(c)
+                self._maker.listen(c)
+            c.close_question()
         self._say(
             c.session,
             Endpoint(
@@ -174,25 +187,37 @@ class TalkStage:
                 decided_ms=max(0, action.decided_ms),
                 reason=action.reason,
                 finished=round(c.finished, 3),
+                answered=action.answered,
             ),
         )
         self._say(c.session, TurnCodes(c.turns, c.question_codes()))
-        if needs_begin:
+        if action.answered == "now":
+            waited_ms = float(max(0, action.decided_ms - action.speech_end_ms))
+            self._answer(c, c.turns, arrived_ns, {"endpoint_ms": waited_ms, "speculated": 0.0 if needs_begin else 1.0})
+        c.turns += 1
+
+    def _reply(self, c: Conversation, arrived_ns: int) -> None:
+        """The question that was held is answered after all."""
+        self._maker.listen(c)
+        c.held = False
+        self._answer(c, c.turns - 1, arrived_ns, {"speculated": 0.0})
+
+    def _answer(self, c: Conversation, turn: int, arrived_ns: int, latency: dict[str, float]) -> None:
+        """The answer to ``turn`` may leave; it begins now where it has not."""
+        if c.answer is None:
             self._maker.begin(c)
         answer = c.answer
         assert answer is not None
         answer.confirmed = True
-        answer.turn = c.turns
+        answer.turn = turn
         answer.decided_ns = arrived_ns
-        answer.latency = {
-            "endpoint_ms": float(max(0, action.decided_ms - action.speech_end_ms)),
-            "first_token_ms": answer.begin_us / 1000,
-            "speculated": 0.0 if needs_begin else 1.0,
-        }
-        c.turns += 1
+        answer.latency = {"first_token_ms": answer.begin_us / 1000, **latency}
         self.mouth.send(c, answer)
 
     def _dismiss(self, c: Conversation) -> None:
+        if c.held or (c.answer is not None and c.answer.confirmed):
+            c.close_question()  # the model has heard nothing of it, and something else that it needs
+            return
         c.speculating, c.wished_ns = False, None
         c.answer = None
         c.close_question()
@@ -227,7 +252,7 @@ class TalkStage:
     def forget(self, c: Conversation) -> None:
         """The model forgets this conversation: at once, or once the present turn is over."""
         c.forget_asked = True
-        if c.answer is None and c.paused is None and not c.listening:
+        if c.answer is None and c.paused is None and not c.listening and not c.held:
             self._forget_if_asked(c)
 
     def _forget_if_asked(self, c: Conversation) -> None:

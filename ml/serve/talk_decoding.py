@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 from ml.serve.fields import JsonObject
 from ml.serve.talk_messages import (
     Answer,
+    Answered,
     Endpoint,
     Forget,
     Key,
@@ -65,6 +66,7 @@ def _listen(obj: JsonObject) -> Listen:
     return Listen(
         threshold=obj.bounded("threshold", 0.0, 1.0) if obj.has("threshold") else None,
         preroll_ms=obj.optional_integer("preroll_ms", 0, 60_000),
+        **{name: obj.boolean(name) for name in ("answers", "interruptible") if obj.has(name)},
     )
 
 
@@ -83,6 +85,7 @@ def _endpoint(obj: JsonObject) -> Endpoint:
         **{name: obj.integer(name, 0, _U32_MAX) for name in ("turn", "start_ms", "end_ms", "decided_ms")},
         reason=obj.text("reason", 64),
         finished=obj.number("finished"),
+        answered=cast(Answered, obj.choice("answered", get_args(Answered))) if obj.has("answered") else "now",
     )
 
 

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 Codes: TypeAlias = npt.NDArray[np.uint16]
 TurnTaking: TypeAlias = Literal["stream", "turn", "push"]
-KeyEvent: TypeAlias = Literal["press", "release", "commit", "cancel"]
+KeyEvent: TypeAlias = Literal["press", "release", "commit", "cancel", "reply"]
+Answered: TypeAlias = Literal["now", "later", "asked"]
+"""When a turn is answered: at once; once the answer that it did not stop is over; when a ``reply`` is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Push-to-talk: the key went down or up. ``commit`` has even the shortest turn answered, ``cancel`` drops it."""
+    """Push-to-talk: the key went down or up. ``commit`` has even the shortest turn answered, ``cancel`` drops it.
+
+    ``reply`` wants an answer now: to what is being said, else to the turn that waits for one, else to nothing at all.
+    """
 
     type: ClassVar[str] = "key"
     event: KeyEvent
@@ -42,12 +47,15 @@ class Key:
 class Listen:
     """What counts as speech from now on: its probability (``threshold``), and how much from before it is heard.
 
-    None is the server's own; what a change of turn-taking does not touch.
+    None is the server's own; what a change of turn-taking does not touch. ``answers``: turns are answered unasked;
+    ``interruptible``: speech stops the answer, else it is the next turn.
     """
 
     type: ClassVar[str] = "listen"
     threshold: float | None = None
     preroll_ms: int | None = None
+    answers: bool = True
+    interruptible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What the person said is over, and will be answered: turn number ``turn`` of this connection.
+    """What the person said is over, and will be answered as ``answered`` says: turn number ``turn`` of this connection.
 
     Times are media time of the input; ``reason`` silence, released or too_long. Its codes follow as `TurnCodes`.
     """
@@ -110,6 +118,7 @@ class Endpoint:
     decided_ms: int
     reason: str
     finished: float
+    answered: Answered = "now"
 
 
 @dataclass(frozen=True, slots=True)

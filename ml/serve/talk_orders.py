@@ -41,13 +41,11 @@ def carry_out(talk: TalkStage, conversation: Conversation, order: Order) -> None
                 mode or before.mode,
                 low if low is not None or mode is not None else before.endpoint_min_ms,
                 high if high is not None or mode is not None else before.endpoint_max_ms,
-            ).replace(
-                start_threshold=before.start_threshold,
-                stop_threshold=before.stop_threshold,
-                preroll_ms=before.preroll_ms,
+            ).heard_as(before)
+        case Listen(threshold, preroll_ms, answers, interruptible):
+            director.config = director.config.hearing(
+                threshold, preroll_ms, answers=answers, interruptible=interruptible
             )
-        case Listen(threshold, preroll_ms):
-            director.config = director.config.hearing(threshold, preroll_ms)
         case Key(event):
             talk.act([(conversation, now_ns, getattr(director, event)(conversation.now_ms))])
         case Forget():

@@ -65,6 +65,7 @@ from ml.serve.messages import (
 )
 from ml.serve.talk_messages import (
     Answer,
+    Answered,
     Codes,
     Endpoint,
     Forget,
@@ -93,6 +94,7 @@ __all__ = [
     "SAMPLE_RATE",
     "Address",
     "Answer",
+    "Answered",
     "AudioDown",
     "AudioUp",
     "Busy",

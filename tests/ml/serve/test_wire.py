@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -65,8 +66,10 @@ CLIENT = st.one_of(
         now=st.booleans(),
         **TALK,
     ),
-    st.builds(wire.Key, st.sampled_from(["press", "release"])),
-    st.builds(wire.Listen, st.none() | st.floats(0, 1), st.none() | st.integers(0, 60_000)),
+    st.builds(wire.Key, st.sampled_from(["press", "release", "reply"])),
+    st.builds(
+        wire.Listen, st.none() | st.floats(0, 1), st.none() | st.integers(0, 60_000), st.booleans(), st.booleans()
+    ),
     st.just(wire.Forget()),
     st.builds(wire.History, codes(), codes(), st.none() | U32),
     st.builds(wire.Load, st.sampled_from(["codec", "s2s"]), *[st.text(max_size=64)] * 3),
@@ -84,7 +87,7 @@ SERVER = st.one_of(
     st.builds(wire.Error, st.text(max_size=64), st.text(max_size=200)),
     st.builds(wire.Pong, U32),
     audio_down(),
-    st.builds(wire.Endpoint, U32, U32, U32, U32, st.text(max_size=64), FINITE),
+    st.builds(wire.Endpoint, *[U32] * 4, st.text(max_size=64), FINITE, st.sampled_from(get_args(wire.Answered))),
     st.builds(
         wire.Answer,
         U32,
