@@ -181,9 +181,9 @@ class InferenceLink:
         """Push-to-talk. Raises :class:`InferenceLost`."""
         await self._send(Key(event))
 
-    async def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
-        """What counts as speech; see :class:`ml.serve.talk_messages.Listen`. Raises :class:`InferenceLost`."""
-        await self._send(Listen(threshold, preroll_ms))
+    async def listen(self, wish: Listen) -> None:
+        """What counts as speech, and what follows from it. Raises :class:`InferenceLost`."""
+        await self._send(wish)
 
     async def forget(self) -> None:
         """The model forgets the conversation. Raises :class:`InferenceLost`."""

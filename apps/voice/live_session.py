@@ -55,6 +55,7 @@ from apps.voice.protocol import (
 )
 from apps.voice.talk_pipeline import TalkPipeline
 from apps.voice.writer import TurnWriter
+from ml.serve.wire import Listen
 from voiceplatform import drain
 
 logger = logging.getLogger(__name__)
@@ -152,10 +153,15 @@ class LiveSession:
         if isinstance(self._flow, TalkPipeline):
             self._flow.truncate(turn, heard_ms)
 
-    def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
-        """What counts as speech in this connection (a protocol whose clients choose that); None: the server's own."""
+    def listen(self, wish: Listen) -> None:
+        """What counts as speech in this connection, and what follows (a protocol whose clients choose that)."""
         if isinstance(self._flow, TalkPipeline):
-            self._flow.listen(threshold, preroll_ms)
+            self._flow.listen(wish)
+
+    def reply(self) -> None:
+        """An answer is wanted now: to what is being said, else to the turn that waits for one, else to nothing."""
+        if isinstance(self._flow, TalkPipeline):
+            self._flow.key("reply")
 
     def _interrupt(self) -> None:
         if self._flow is not None:

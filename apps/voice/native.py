@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
 from apps.voice.protocol import FRAME_MS, UP_PAYLOAD_BYTES, AudioFrame, FrameKind, pack_audio
+from ml.serve.wire import Listen
 
 FEED_S = FRAME_MS / 1000 / 2
 """Audio that waits is heard at twice the speed of a microphone."""
@@ -28,7 +29,9 @@ class Session(Protocol):
 
     def truncate(self, turn: int, heard_ms: int) -> None: ...
 
-    def listen(self, threshold: float | None, preroll_ms: int | None) -> None: ...
+    def listen(self, wish: Listen) -> None: ...
+
+    def reply(self) -> None: ...
 
     def gone(self) -> None: ...
 
@@ -92,10 +95,16 @@ class NativeClient:
         if self._session is not None:
             self._session.truncate(turn, heard_ms)
 
-    def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
-        """What counts as speech, and how much from before it is heard; None: as the server likes it."""
+    def listen(self, wish: Listen) -> None:
+        """What counts as speech, and what follows from it."""
         if self._session is not None:
-            self._session.listen(threshold, preroll_ms)
+            self._session.listen(wish)
+
+    def reply(self) -> None:
+        """An answer is wanted now: to the open turn, else to the one that waits, else to nothing. The key is up."""
+        self._pressed = False
+        if self._session is not None:
+            self._session.reply()
 
     def gone(self) -> None:
         """Nobody is there any more."""

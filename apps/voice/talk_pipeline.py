@@ -14,6 +14,7 @@ from apps.voice.protocol import AnswerEvent, Endpoint, GenerationChanged, Notice
 from apps.voice.protocol import Speech as SpeechEvent
 from apps.voice.talk_turns import Answer, TalkTurns
 from apps.voice.turns import TurnCut
+from ml.serve.wire import Listen
 
 DOWN_FRAMES = 60
 """Audio that waits for credit, 40 ms each: the inference server paces it, so that only a stalled client fills this."""
@@ -41,7 +42,7 @@ class TalkPipeline(Flow):
         return super().interrupt()
 
     def key(self, event: KeyEvent) -> None:
-        """Push-to-talk, after all audio that was accepted before."""
+        """Push-to-talk, or an answer that is wanted, after all audio that was accepted before."""
         self._wish(lambda: self._after_audio(event))
 
     def truncate(self, turn: int, heard_ms: int) -> None:
@@ -61,9 +62,9 @@ class TalkPipeline(Flow):
         """How turns are taken from now on."""
         self._wish(lambda: self.link.set(turn_taking=mode, endpoint_min_ms=low_ms, endpoint_max_ms=high_ms))
 
-    def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
-        """What counts as speech from now on, and how much from before it is heard; None: the server's own."""
-        self._wish(lambda: self.link.listen(threshold, preroll_ms))
+    def listen(self, wish: Listen) -> None:
+        """What counts as speech from now on, and what follows from it."""
+        self._wish(lambda: self.link.listen(wish))
 
     # -- from the inference server -------------------------------------------------------------------------
 
@@ -88,7 +89,9 @@ class TalkPipeline(Flow):
 
     def _endpoint(self, endpoint: inference.Endpoint) -> None:
         waited_ms = max(0, endpoint.decided_ms - endpoint.end_ms)
-        self.conversation.endpoint(endpoint.turn, endpoint.start_ms, endpoint.end_ms, waited_ms)
+        self.conversation.endpoint(
+            endpoint.turn, endpoint.start_ms, endpoint.end_ms, waited_ms, answered=endpoint.answered
+        )
         reasons: dict[str, Any] = {name: name for name in ("released", "too_long")}
         self._say(
             Endpoint(
@@ -97,6 +100,7 @@ class TalkPipeline(Flow):
                 end_ms=endpoint.end_ms,
                 waited_ms=waited_ms,
                 reason=reasons.get(endpoint.reason, "silence"),
+                answered=endpoint.answered,
             )
         )
 

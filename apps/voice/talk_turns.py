@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from apps.voice.protocol import BYTES_PER_MS, FRAME_MS
 from apps.voice.turns import TurnCut
-from ml.serve.wire import History
+from ml.serve.wire import Answered, History
 
 Codes = npt.NDArray[np.uint16]
 
@@ -73,10 +73,13 @@ class TalkTurns:
         self._speech_ms: int | None = None
         self._answer: Answer | None = None
         self._ready: list[TurnCut] = []
+        self._behind: list[TurnCut] = []
+        """What was said over the present answer, and is stored behind it."""
         self._network_ms: list[float] = []
         self.pairs: deque[History] = deque(maxlen=10)
         """The last turns as the model remembers them."""
-        self._asked: Codes | None = None
+        self._questions: dict[int, Codes] = {}
+        """Codes of turns that are not in `pairs` yet: an answer to them is given, or may still come."""
 
     # -- the person ----------------------------------------------------------------------------------------
 
@@ -89,17 +92,19 @@ class TalkTurns:
         """Voice activity: what is being said when the connection ends is kept, too."""
         self._speech_ms = at_ms if event == "started" else None
 
-    def endpoint(self, turn: int, start_ms: int, end_ms: int, waited_ms: int) -> None:
-        """What the person said is over; its codes follow."""
-        self._close_answer()
+    def endpoint(self, turn: int, start_ms: int, end_ms: int, waited_ms: int, answered: Answered = "now") -> None:
+        """What the person said is over; its codes follow. An answer that it did not stop goes on."""
+        if answered == "now" or self._answer is None:
+            self._close_answer()
         self._speech_ms = None
         self._user = (turn, start_ms, end_ms, {"endpoint_ms": float(waited_ms)})
 
     def question_codes(self, turn: int, codes: Codes) -> None:
         """The codes of turn ``turn``."""
-        self._asked = codes
+        self._questions[turn] = codes
         if self._user is not None and self._user[0] == turn:
-            self._ready.append(self._user_cut(codes))
+            cuts = self._ready if self._answer is None else self._behind
+            cuts.append(self._user_cut(codes))
             self._user = None
 
     def network(self, rtt_ms: float) -> None:
@@ -189,6 +194,7 @@ class TalkTurns:
         if self._answer is not None and self._answer.interrupted_at is None:
             self._answer.heard(self._answer.generation, round(heard_to_ms))
         self._close_answer(cut_off=True)
+        self._close_answer()
         if self._user is None and self._speech_ms is not None:
             self._user = (0, self._speech_ms, self._heard_frames * FRAME_MS, {})
         if self._user is not None:
@@ -220,18 +226,25 @@ class TalkTurns:
         )
 
     def _close_answer(self, *, cut_off: bool = False) -> None:
+        self._keep_answer(cut_off)
+        self._ready += self._behind
+        self._behind = []
+
+    def _keep_answer(self, cut_off: bool) -> None:
         answer, self._answer = self._answer, None
-        asked, self._asked = self._asked, None
+        asked = None if answer is None else self._questions.pop(answer.turn, None)
+        for turn, codes in list(self._questions.items()):
+            if answer is None or turn < answer.turn:
+                self.pairs.append(History(codes, codes[:, :0]))
+                del self._questions[turn]
         if answer is None:
-            if asked is not None:
-                self.pairs.append(History(asked, asked[:, :0]))
             return
         cut_short = answer.interrupted_at is not None or (cut_off and answer.reported_ms < answer.duration_ms)
         heard_ms = answer.reported_ms if cut_short else answer.duration_ms
         frames = -(-heard_ms // CODE_MS)
-        codes = np.concatenate(answer.codes[:frames], axis=1) if answer.codes[:frames] else None
+        said = np.concatenate(answer.codes[:frames], axis=1) if answer.codes[:frames] else None
         if asked is not None:
-            self.pairs.append(History(asked, asked[:, :0] if codes is None else codes, answer.plan))
+            self.pairs.append(History(asked, asked[:, :0] if said is None else said, answer.plan))
         if not heard_ms:
             return  # stopped before a sound of it was heard: nothing was said
         latency = {**answer.latency}
@@ -248,7 +261,7 @@ class TalkTurns:
                 duration_ms=heard_ms,
                 pcm=bytes(answer.pcm[: heard_ms * BYTES_PER_MS]),
                 output_pcm=b"",
-                codes=codes,
+                codes=said,
                 latency=_rounded(latency),
                 interrupted_at_ms=heard_ms if cut_short else None,
                 frames_missing=0,

@@ -114,6 +114,49 @@ async def scenario_vad(client: AsyncOpenAI, questions: list[bytes], seen: Seen) 
         await until(connection, seen, "conversation.item.retrieved")
 
 
+def listening(**detection: Any) -> dict[str, Any]:
+    found = {"turn_detection": {"type": "server_vad", **detection}, "transcription": {"model": "whisper-1"}}
+    return {"type": "realtime", "audio": {"input": found}}
+
+
+async def scenario_unasked(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
+    """A turn that the server finds and does not answer by itself; the client asks for the answer."""
+    async with client.realtime.connect(model="telugu-voice") as connection:
+        await connection.session.update(session=listening(create_response=False))
+        said: asyncio.Queue[bytes] = asyncio.Queue()
+        mic = asyncio.create_task(microphone(connection, said))
+        said.put_nowait(questions[0])
+        await until(connection, seen, "conversation.item.input_audio_transcription.completed")
+        await connection.response.create(response={"metadata": {"by": "client"}})
+        await until(connection, seen, "response.done")
+        mic.cancel()
+
+
+async def scenario_goes_on(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
+    """A question over an answer that it does not stop."""
+    async with client.realtime.connect(model="telugu-voice") as connection:
+        await connection.session.update(session=listening(interrupt_response=False))
+        said: asyncio.Queue[bytes] = asyncio.Queue()
+        mic = asyncio.create_task(microphone(connection, said))
+        said.put_nowait(questions[0])
+        await until(connection, seen, "response.output_audio.delta", count=5)
+        said.put_nowait(questions[1])
+        await until(connection, seen, "response.done", count=2)
+        mic.cancel()
+
+
+async def scenario_idle(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
+    """Nobody says anything after an answer."""
+    async with client.realtime.connect(model="telugu-voice") as connection:
+        await connection.session.update(session=listening(idle_timeout_ms=5_000))
+        said: asyncio.Queue[bytes] = asyncio.Queue()
+        mic = asyncio.create_task(microphone(connection, said))
+        said.put_nowait(questions[0])
+        await until(connection, seen, "response.done")
+        await until(connection, seen, "response.done")
+        mic.cancel()
+
+
 async def scenario_cancel(client: AsyncOpenAI, questions: list[bytes], seen: Seen) -> None:
     """Cancel with nothing active, cancel in the middle, then an ordinary turn; a second create is refused."""
     async with client.realtime.connect(model="telugu-voice") as connection:

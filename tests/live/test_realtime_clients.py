@@ -149,6 +149,38 @@ def test_openai_server_vad_and_truncate(server: SpokenServer, key: str, question
     assert seen.of("conversation.item.retrieved")[0]["item"]["id"] == seen.done[0]["output"][0]["id"]
 
 
+def test_openai_is_not_answered_unasked(server: SpokenServer, key: str, questions: list[str], judge: Judge) -> None:
+    seen = Seen(told(openai_client(server, key, "unasked", questions[0])))
+    kinds = [event["type"] for event in seen.events]
+    heard = kinds.index("conversation.item.input_audio_transcription.completed")
+    assert kinds.index("input_audio_buffer.committed") < heard < kinds.index("response.created")
+    (response,) = seen.done
+    assert (response["status"], response["metadata"]) == ("completed", {"by": "client"})
+    assert judge.intent_of(seen.audio[0]) == FIRST
+
+
+def test_openai_speaks_over_an_answer_that_goes_on(
+    server: SpokenServer, key: str, questions: list[str], judge: Judge
+) -> None:
+    seen = Seen(told(openai_client(server, key, "goes_on", questions[0], questions[2])))
+    assert seen.statuses == ["completed", "completed"]
+    kinds = [event["type"] for event in seen.events]
+    assert kinds.index("response.done") > len(kinds) - 1 - kinds[::-1].index("input_audio_buffer.speech_started")
+    assert [judge.intent_of(audio) for audio in seen.audio] == [FIRST, LAST]
+
+
+def test_openai_is_spoken_to_after_a_silence(
+    server: SpokenServer, key: str, questions: list[str], judge: Judge
+) -> None:
+    seen = Seen(told(openai_client(server, key, "idle", questions[0])))
+    assert seen.statuses == ["completed", "completed"]
+    (triggered,) = seen.of("input_audio_buffer.timeout_triggered")
+    assert triggered["audio_start_ms"] < triggered["audio_end_ms"]
+    assert seen.of("input_audio_buffer.committed")[1]["item_id"] == triggered["item_id"]
+    assert judge.intent_of(seen.audio[0]) == FIRST
+    assert judge.intent_of(seen.audio[1]) == "fallback", "there is nothing to answer"
+
+
 def test_openai_cancel(server: SpokenServer, key: str, questions: list[str], judge: Judge) -> None:
     seen = Seen(told(openai_client(server, key, "cancel", questions[0], questions[2])))
     codes = [event["error"]["code"] for event in seen.of("error")]

@@ -36,10 +36,12 @@ from apps.voice.protocol import (
     parse_audio_up,
     parse_client_message,
 )
+from ml.serve.wire import Listen
 from ml.turn_taking import (
     Action,
     Commit,
     Observation,
+    Reply,
     Resume,
     SpeechStarted,
     SpeechStopped,
@@ -61,7 +63,7 @@ class InProcessCore:
         self.think_s = think_s
         self.director = TurnDirector(TurnTakingConfig())
         self.config: dict[str, Any] = {}
-        self.listening: list[tuple[float | None, int | None]] = []
+        self.listening: list[Listen] = []
         self.truncated: list[tuple[int, int]] = []
         self.heard_ms = 0
         self.turn_frames: list[bytes] = []
@@ -73,6 +75,8 @@ class InProcessCore:
         """When the last change of the configuration is made: one after the other."""
         self._answer: tuple[int, int] | None = None
         """The turn whose answer is given, and how much of it was sent, ms."""
+        self._answered = 0
+        """The turn whose answer was begun last."""
         self._paused: tuple[int, int] | None = None
         self._audible_until = 0.0
         self._mouth: asyncio.Task[None] | None = None
@@ -130,8 +134,13 @@ class InProcessCore:
     def truncate(self, turn: int, heard_ms: int) -> None:
         self.truncated.append((turn, heard_ms))
 
-    def listen(self, threshold: float | None, preroll_ms: int | None) -> None:
-        self.listening.append((threshold, preroll_ms))
+    def listen(self, wish: Listen) -> None:
+        self.listening.append(wish)
+        self.director.config = self.director.config.replace(answers=wish.answers, interruptible=wish.interruptible)
+
+    def reply(self) -> None:
+        self._over()
+        self._act(self.director.reply(self.heard_ms))
 
     def gone(self) -> None: ...
 
@@ -148,7 +157,8 @@ class InProcessCore:
         given = message.model_dump(include=names, exclude_none=True)
         self.config = {"speaker": None, "emotion": None, "quantizers": 8, **self.config, **given}
         bounds = (self.config.get(name) for name in ("endpoint_min_ms", "endpoint_max_ms"))
-        self.director.config = TurnTakingConfig.for_mode(self.config["turn_taking"], *bounds)
+        config = TurnTakingConfig.for_mode(self.config["turn_taking"], *bounds)
+        self.director.config = config.heard_as(self.director.config)
 
     def _configure(self, message: Configure) -> None:
         self._apply(message)
@@ -170,6 +180,8 @@ class InProcessCore:
                     self._say(Speech(event="stopped", at_ms=max(0, at_ms)))
                 case Ended():
                     self._end(action)
+                case Reply():
+                    self._speak(self._turns - 1, 0, begin=True)
                 case Interrupted(reason=reason):
                     self._interrupt(reason)
                 case Commit():
@@ -184,15 +196,16 @@ class InProcessCore:
         self.questions.append(b"".join(self.turn_frames))
         times = {"start_ms": max(0, ended.speech_start_ms), "end_ms": max(0, ended.speech_end_ms)}
         waited_ms = max(0, ended.decided_ms - times["end_ms"])
-        self._say(Endpoint(turn=turn, **times, waited_ms=waited_ms, reason=ended.reason))
+        self._say(Endpoint(turn=turn, **times, waited_ms=waited_ms, reason=ended.reason, answered=ended.answered))
         row = uuid.uuid4()
         same = {"id": row, "index": turn, "duration_ms": 100, "audio_url": None, "latency": {}}
         self._say(TurnStored(role="user", **same))
         asyncio.get_running_loop().call_later(0.05, self._say, Caption(turn=row, text=f"turn {turn}", known=False))
-        self._speak(turn, 0, begin=True)
+        if ended.answered == "now":
+            self._speak(turn, 0, begin=True)
 
     def _speak(self, turn: int, from_ms: int, *, begin: bool = False) -> None:
-        self._answer = (turn, from_ms)
+        self._answered, self._answer = turn, (turn, from_ms)
         self._mouth = asyncio.get_running_loop().create_task(self._talk(turn, from_ms, begin))
 
     async def _talk(self, turn: int, from_ms: int, begin: bool) -> None:
@@ -219,11 +232,10 @@ class InProcessCore:
         if self._mouth is not None:
             self._mouth.cancel()
         self._paused = answer if reason == "barge_in" else None
-        turn = self._turns - 1 if answer is None else answer[0]
         if reason != "client":
             self.generation += 1
             self._say(GenerationChanged(generation=self.generation, reason="barge_in"))
-        self._event(turn, "interrupted", 0 if answer is None else answer[1], reason)
+        self._event(self._answered, "interrupted", 0 if answer is None else answer[1], reason)
 
     def _event(self, turn: int, event: Any, at_ms: int, reason: str = "") -> None:
         self._say(AnswerEvent(turn=turn, event=event, generation=self.generation, at_ms=at_ms, reason=reason))

@@ -39,7 +39,15 @@ class ProtocolModel:
         self.stage = ""
         self.item: str | None = None
         self.speaking: str | None = None
+        self.empty: str | None = None
+        """The item of a segment that nobody has said anything in."""
         self.stopped: str | None = None
+        self.detection: dict[str, Any] = {}
+        """How turns are found, as the client was told; empty when it finds them itself."""
+        self.overlaps = False
+        """Speech need not stop the response that is active."""
+        self.due: list[str] = []
+        """Events that come next, and nothing between them."""
         self.done: list[Event] = []
         self.errors: list[Event] = []
 
@@ -52,6 +60,7 @@ class ProtocolModel:
         self.ids.add(event["event_id"])
         assert self.created or kind in ("session.created", "error"), f"{kind} before session.created"
         assert "obfuscation" not in event
+        assert not self.due or kind == self.due.pop(0), f"{kind} came between"
         if kind in STEPS:
             self._step(kind, event)
         else:
@@ -63,6 +72,11 @@ class ProtocolModel:
     def _session_created(self, event: Event) -> None:
         assert not self.created
         self.created = True
+        self._session_updated(event)
+
+    def _session_updated(self, event: Event) -> None:
+        self.detection = event["session"]["audio"]["input"]["turn_detection"] or {}
+        self.overlaps |= not self.detection.get("interrupt_response", True)
 
     def _error(self, event: Event) -> None:
         error = event["error"]
@@ -74,7 +88,7 @@ class ProtocolModel:
 
     def _input_audio_buffer_speech_started(self, event: Event) -> None:
         assert self.speaking is None, "started twice"
-        assert self.active is None, "an answer that was spoken over is over first"
+        assert self.active is None or self.overlaps, "an answer that was spoken over is over first"
         assert event["audio_start_ms"] >= 0
         self.speaking = event["item_id"]
 
@@ -82,9 +96,21 @@ class ProtocolModel:
         assert event["item_id"] == self.speaking, "what stopped had started"
         self.speaking, self.stopped = None, event["item_id"]
 
+    def _input_audio_buffer_timeout_triggered(self, event: Event) -> None:
+        assert self.detection["idle_timeout_ms"], "nobody wished for it"
+        assert self.active is None
+        assert self.speaking is None
+        assert self.done, "before the first answer"
+        assert event["audio_start_ms"] <= event["audio_end_ms"]
+        item = ["conversation.item.added", "conversation.item.done"]
+        self.due = ["input_audio_buffer.committed", *item, "response.created"]
+        self.empty = event["item_id"]
+
     def _input_audio_buffer_committed(self, event: Event) -> None:
         assert self.speaking is None, "committed in the middle of a word"
         assert event["item_id"] not in self.items
+        assert self.empty in (None, event["item_id"]), "the empty segment is an item"
+        self.empty = None
         self._known(event["previous_item_id"])
         self.awaited[event["item_id"]] = "added"
 
@@ -129,6 +155,7 @@ class ProtocolModel:
         assert self.active is None, "one response at a time"
         assert (response["status"], response["output"], response["status_details"]) == ("in_progress", [], None)
         self.active, self.stage, self.item = response["id"], "created", None
+        self.overlaps = not self.detection.get("interrupt_response", True)
 
     def _response_output_item_added(self, event: Event) -> None:
         assert (event["response_id"], self.stage) == (self.active, "created")

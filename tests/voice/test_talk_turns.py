@@ -131,3 +131,35 @@ def test_the_end_of_the_connection_keeps_what_there_is() -> None:
         turns.mic(FRAME)
     turns.speech("started", 2200)
     assert only(turns.flush(0.0)).role == "user"
+
+
+def test_what_is_said_over_an_answer_that_goes_on_is_stored_behind_it() -> None:
+    turns = TalkTurns()
+    first = asked(turns)
+    answer(turns, frames=5)
+    turns.endpoint(1, 1500, 1900, 300, answered="later")
+    second = np.full((8, 30), 1, np.uint16)
+    turns.question_codes(1, second)
+    assert only(turns.take(0.0)).codes is first
+    made = turns.answer_audio(PCM, CODE)
+    assert made is not None, "it goes on"
+    turns.answer_ended(0, "end", now=1.0)
+    turns.answer_started(1, {"server_ms": 5.0})
+    behind = turns.take(1.1)
+    assert [(cut.role, cut.duration_ms) for cut in behind] == [("assistant", 240), ("user", 800)]
+    turns.answer_audio(PCM, CODE)
+    turns.flush(0.0)
+    assert [(pair.question[0, 0], pair.answer.shape[1]) for pair in turns.pairs] == [(0, 6), (1, 0)]
+    assert turns.pairs[1].question is second
+
+
+def test_questions_that_are_never_answered_are_remembered_as_such() -> None:
+    turns = TalkTurns()
+    for turn in range(3):
+        turns.endpoint(turn, 400, 1400, 300, answered="asked")
+        turns.question_codes(turn, np.full((8, 30), turn, np.uint16))
+    turns.answer_started(2, {})
+    turns.answer_audio(PCM, CODE)
+    turns.answer_interrupted("client", 40.0, now=1.0)
+    turns.flush(40.0)
+    assert [(pair.question[0, 0], pair.answer.shape[1]) for pair in turns.pairs] == [(0, 0), (1, 0), (2, 0)]

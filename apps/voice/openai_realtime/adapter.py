@@ -13,6 +13,7 @@ from apps.voice.openai_realtime.commands import Commands
 from apps.voice.openai_realtime.connection import Connection
 from apps.voice.openai_realtime.endings import Captioner, Endings
 from apps.voice.openai_realtime.errors import RealtimeError
+from apps.voice.openai_realtime.idle import Idle
 from apps.voice.openai_realtime.outbox import Outbox
 from apps.voice.openai_realtime.playback import Playback
 from apps.voice.openai_realtime.session import SessionConfig, SessionPatch
@@ -54,6 +55,7 @@ class RealtimeSide:
         self._commands = Commands(self._it, self._endings)
         self._answers = Answers(self._it, self._endings)
         self._playback = Playback()
+        self._idle = Idle(self._it)
 
     def begin(self, session: Session, name: str, first: SessionPatch | None = None) -> None:
         """Greet the session. ``first``: what the client's key brought."""
@@ -105,13 +107,15 @@ class RealtimeSide:
             await asyncio.sleep(FEED_S)
 
     async def watch(self) -> None:
-        """What was sent counts as played in real time; a response that nothing comes of any more is ended."""
+        """What was sent counts as played in real time; a response that nothing comes of any more is ended, and who says
+        nothing any more may be spoken to."""
         while True:
             await asyncio.sleep(TICK_S)
             if (played := self._playback.news(now())) is not None:
                 self._it.core.played(self._it.core.generation, played)
             if (active := self._it.responses.active) is not None:
                 self._endings.overdue(active)
+            self._idle.watch(played=self._playback.over(now()))
 
     # -- Peer: from the session ----------------------------------------------------------------------------
 

@@ -6,14 +6,11 @@ from apps.voice.native import TAIL_FRAMES
 from apps.voice.openai_realtime import client_events as client
 from apps.voice.openai_realtime.buffer import SHORTEST_MS
 from apps.voice.openai_realtime.client_events import ClientEvent, parse
-from apps.voice.openai_realtime.connection import Connection
+from apps.voice.openai_realtime.connection import SILENCE_FRAMES, Connection
 from apps.voice.openai_realtime.endings import Endings
 from apps.voice.openai_realtime.errors import RealtimeError, unsupported
 from apps.voice.openai_realtime.messages import ItemReader
 from apps.voice.openai_realtime.session import SessionPatch
-
-SILENCE_FRAMES = 25
-"""What is answered when a response is wanted and nothing was said."""
 
 
 class Commands:
@@ -118,6 +115,12 @@ class Commands:
         if heard:
             it.core.release("cancel")
         said = it.input.committed_ms or it.turns.speaking
-        it.order_end(response, TAIL_FRAMES if said else SILENCE_FRAMES)
+        if it.waiting is not None and it.waiting.unasked and not said:
+            response.waited, it.waiting = it.waiting, None
+            it.responses.asked()
+        elif it.waiting is not None and not said:
+            it.order_end(response, 0)
+        else:
+            it.order_end(response, TAIL_FRAMES if said else SILENCE_FRAMES)
         if later:
             it.input.put(later, manual=True)

@@ -8,12 +8,14 @@ from apps.voice.native import NativeClient
 from apps.voice.openai_realtime.buffer import InputBuffer
 from apps.voice.openai_realtime.items import Conversation
 from apps.voice.openai_realtime.outbox import Outbox
-from apps.voice.openai_realtime.responses import Response, Responses
+from apps.voice.openai_realtime.responses import Response, Responses, Waiting
 from apps.voice.openai_realtime.session import SessionConfig
 from apps.voice.openai_realtime.tuning import Tuning
 from apps.voice.openai_realtime.turns import Turns
 from apps.voice.protocol import FRAME_MS
 
+SILENCE_FRAMES = 25
+"""What is answered when a response is wanted and nothing was said."""
 MOST_ASKED = 50
 SAME_MS = 2 * FRAME_MS
 
@@ -30,6 +32,8 @@ class Connection:
         self.responses = Responses(out.emit, self.conversation, transcripts=config.transcripts)
         self.turns = Turns(out.emit, self.conversation)
         self.input = InputBuffer(config.input_format)
+        self.waiting: Waiting | None = None
+        """The newest turn, while it is not answered."""
         self._asked: deque[tuple[int, Response | None]] = deque(maxlen=MOST_ASKED)
         """When, in media time, turns were ordered to end, and for whom; None: the client only committed one."""
         self._added_ms = 0
@@ -41,13 +45,16 @@ class Connection:
             if response is not None and (self.responses.active is not response or response.turn is not None):
                 return  # cancelled, or answered already
             self._asked.append((self.core.media_ms, response))
-            if response is not None:
-                self.responses.asked()
-            if self.config.manual:
+            if self.config.manual and (self.waiting is None or self.core.pressed):
                 self.turns.asked_last()
-            self.core.press()
             self.input.answered(mark)
-            self.core.release("commit")
+            if response is None:
+                self.core.press()
+                self.core.release("commit")
+                return
+            response.waited, self.waiting = self.waiting, None
+            self.responses.asked()
+            self.core.reply()
 
         self.input.order(end, silence_frames=silence_frames)
         self._added_ms += silence_frames * FRAME_MS

@@ -14,13 +14,17 @@ class Playback:
 
     def sent(self, length_ms: int, now: float) -> None:
         """So much more left for the client."""
-        if self.played_ms(now) >= self._sent_ms:  # the loudspeaker was silent: its clock starts here
+        if self.over(now):  # the loudspeaker was silent: its clock starts here
             self._base_ms, self._from = self._sent_ms, now
         self._sent_ms += length_ms
 
     def played_ms(self, now: float) -> int:
         """So much of it was heard."""
         return min(self._sent_ms, self._base_ms + round((now - self._from) * 1000))
+
+    def over(self, now: float) -> bool:
+        """All of it was heard."""
+        return self.played_ms(now) >= self._sent_ms
 
     def news(self, now: float) -> int | None:
         """The same, if it is more than at the last call that said so."""

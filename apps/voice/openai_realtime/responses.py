@@ -23,6 +23,15 @@ TOKEN_MS = 40
 Status = Literal["completed", "incomplete", "cancelled", "failed"]
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A turn that has ended and is not answered yet. ``unasked``: the core will do so by itself."""
+
+    turn: int
+    question_ms: int
+    unasked: bool
+
+
 @dataclass(slots=True)
 class Response:
     """The answer that is being given. ``turn`` is the core's number, None until the core has taken the question."""
@@ -33,6 +42,8 @@ class Response:
     turn: int | None = None
     asked: bool = False
     """The core was told to answer; until then audio still belongs to the question."""
+    waited: Waiting | None = None
+    """The turn that the core was told to answer, unless the person was speaking after all."""
     item: Item | None = None
     question_ms: int = 0
     pcm: bytearray = field(default_factory=bytearray)
@@ -60,6 +71,8 @@ class Responses:
         self._conversation = conversation
         self._transcripts = transcripts
         self.active: Response | None = None
+        self.given = 0
+        """How many there have been."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -73,10 +86,17 @@ class Responses:
         """Wait until audio belongs to a question that nothing answers yet."""
         await self._idle.wait()
 
+    def give(self, waiting: Waiting) -> None:
+        """The active one is the answer to that turn."""
+        if self.active is not None:
+            self.active.turn, self.active.stirred_at = waiting.turn, now()
+            self.active.question_ms = self.active.question_ms or waiting.question_ms
+
     def create(self, form: Format, *, turn: int | None = None, metadata: dict[str, str] | None = None) -> Response:
         """A new one. The caller has seen to it that none is active."""
         assert self.active is None
         self.active = Response(new_id("resp"), Encoder(form), metadata, turn)
+        self.given += 1
         self._emit("response.created", response=self._told("in_progress"))
         return self.active
 

@@ -14,6 +14,7 @@ from apps.speakers.aliases import speaker_slug
 from apps.voice.openai_realtime.audio import RATES, Format
 from apps.voice.openai_realtime.errors import RealtimeError, unsupported
 from apps.voice.openai_realtime.server_events import new_id
+from ml.serve.wire import Listen
 
 EAGERNESS: dict[str, tuple[int, int]] = {
     "low": (480, 1200),
@@ -26,6 +27,8 @@ ENDPOINT_MS = (100, 5000)
 PADDING_MS = (0, 1200)
 """As much from before the speech as the inference server keeps."""
 SPEED = (0.5, 1.5)
+IDLE_MS = (5000, 30_000)
+"""As the original allows."""
 
 
 def _tellable(value: Any) -> Any:
@@ -58,7 +61,7 @@ class ServerVad(_Part):
     silence_duration_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
     create_response: bool | None = None
     interrupt_response: bool | None = None
-    idle_timeout_ms: int | None = None
+    idle_timeout_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
 
 
 class SemanticVad(_Part):
@@ -208,17 +211,33 @@ class SessionConfig:
             low = high = detection["silence_duration_ms"]
         return {**wishes, "turn_taking": "stream", "endpoint_min_ms": low, "endpoint_max_ms": high}
 
-    def listening(self) -> tuple[float | None, int | None]:
-        """The probability that counts as speech, and how many ms from before it are heard; None: the server's own."""
+    def listening(self) -> Listen:
+        """What counts as speech, and what follows from it, as the inference server is told."""
         detection = self._value["audio"]["input"]["turn_detection"]
-        if detection is None or detection["type"] != "server_vad":
-            return None, None
-        return detection["threshold"], detection["prefix_padding_ms"]
+        if detection is None:
+            return Listen()
+        return Listen(
+            threshold=detection.get("threshold"),
+            preroll_ms=detection.get("prefix_padding_ms"),
+            answers=detection["create_response"],
+            interruptible=detection["interrupt_response"],
+        )
 
     @property
     def padding_ms(self) -> int:
         """How much of a turn's audio lies before its speech."""
-        return self.listening()[1] or 0
+        return self.listening().preroll_ms or 0
+
+    @property
+    def interrupts(self) -> bool:
+        """Speech stops an answer."""
+        return self.listening().interruptible
+
+    @property
+    def idle_timeout_s(self) -> float | None:
+        """Silence after an answer that is answered, too."""
+        found = (self._value["audio"]["input"]["turn_detection"] or {}).get("idle_timeout_ms")
+        return None if found is None else found / 1000
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -233,19 +252,8 @@ class SessionConfig:
             if part is not None and part.format is not None and part.format.rate not in (None, RATES[part.format.type]):
                 rate = RATES[part.format.type]
                 raise unsupported(f"session.audio.{side}.format.rate", f"{part.format.type} has {rate} Hz here")
-        if patch.audio.input is not None and patch.audio.input.turn_detection is not None:
-            self._check_detection(patch.audio.input.turn_detection)
         if patch.audio.output is not None:
             self._check_output(patch.audio.output)
-
-    def _check_detection(self, detection: ServerVad | SemanticVad) -> None:
-        where = "session.audio.input.turn_detection"
-        if detection.create_response is False:
-            raise unsupported(f"{where}.create_response", "an ended turn is answered; use turn_detection null instead")
-        if detection.interrupt_response is False:
-            raise unsupported(f"{where}.interrupt_response", "speaking over an answer stops it; use null instead")
-        if isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None:
-            raise unsupported(f"{where}.idle_timeout_ms", "there is no idle time-out: leave it out")
 
     def _check_output(self, output: OutputPatch) -> None:
         if output.speed is not None and not SPEED[0] <= output.speed <= SPEED[1]:
@@ -265,17 +273,21 @@ def _format(kind: Format) -> dict[str, Any]:
     return {"type": kind, "rate": RATES[kind]} if kind == "audio/pcm" else {"type": kind}
 
 
-def _within(given: dict[str, Any]) -> dict[str, Any]:
-    """Durations as they can be applied: the client is told those."""
-    for name, (low, high) in (("silence_duration_ms", ENDPOINT_MS), ("prefix_padding_ms", PADDING_MS)):
+def _given(detection: ServerVad | SemanticVad) -> dict[str, Any]:
+    """What is given; durations as they can be applied, since the client is told those."""
+    given = detection.model_dump(exclude_none=True)
+    bounds = {"silence_duration_ms": ENDPOINT_MS, "prefix_padding_ms": PADDING_MS, "idle_timeout_ms": IDLE_MS}
+    for name, (low, high) in bounds.items():
         if name in given:
             given[name] = min(high, max(low, given[name]))
+    if "idle_timeout_ms" in detection.model_fields_set:
+        given.setdefault("idle_timeout_ms", None)  # the one of them that null turns off
     return given
 
 
 def _detection(detection: ServerVad | SemanticVad) -> dict[str, Any]:
     """With the protocol's defaults for what is not given."""
-    given = _within(detection.model_dump(exclude_none=True))
+    given = _given(detection)
     common = {"create_response": True, "interrupt_response": True}
     if isinstance(detection, SemanticVad):
         return {"type": "semantic_vad", "eagerness": "auto", **common, **given}
@@ -288,4 +300,4 @@ def _merged_detection(before: dict[str, Any] | None, new: ServerVad | SemanticVa
         return None
     if before is None or before["type"] != new.type:
         return _detection(new)
-    return {**before, **_within(new.model_dump(exclude_none=True))}
+    return {**before, **_given(new)}

@@ -7,6 +7,7 @@ import asyncio
 from apps.voice.native import NativeClient
 from apps.voice.openai_realtime.session import SessionConfig
 from apps.voice.protocol import SessionConfig as CoreConfig
+from ml.serve.wire import Listen
 
 IN_FORCE_S = 3.0
 """A change of the configuration goes through the database; audio waits for it, but not for ever."""
@@ -21,7 +22,7 @@ class Tuning:
         self._core = core
         self._config = config
         self._said = config.wishes()
-        self._listening: tuple[float | None, int | None] = (None, None)
+        self._listening = Listen()
         self._in_force = asyncio.Event()
         self._in_force.set()
 
@@ -61,4 +62,4 @@ class Tuning:
     def _listen(self) -> None:
         if (wanted := self._config.listening()) != self._listening:
             self._listening = wanted
-            self._core.listen(*wanted)
+            self._core.listen(wanted)

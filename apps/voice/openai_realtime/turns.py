@@ -39,8 +39,15 @@ class Turns:
         """The client knows of a turn that has not ended."""
         return self._speech is not None and self._speech.told
 
+    @property
+    def uttering(self) -> bool:
+        """Somebody makes sounds, whatever becomes of them."""
+        return self._speech is not None and not self._speech.stopped
+
     def started(self, at_ms: int, *, hold: bool) -> None:
         """Somebody speaks."""
+        if self.uttering and self.speaking:
+            return  # told already, before the configuration changed
         self._speech = _Speech(new_id("item"), at_ms)
         if not hold:
             self.tell()

@@ -86,7 +86,11 @@ class Speech(_FromServer):
 
 
 class Endpoint(_FromServer):
-    """What the person said is over; ``waited_ms`` of silence made it certain."""
+    """What the person said is over; ``waited_ms`` of silence made it certain.
+
+    ``answered`` stays in this process: only adapters have clients that are answered ``later`` than now, once the answer
+    that they spoke over is over, or when they have ``asked`` for it.
+    """
 
     type: Literal["endpoint"] = "endpoint"
     turn: int
@@ -94,6 +98,7 @@ class Endpoint(_FromServer):
     end_ms: U32
     waited_ms: U32
     reason: Literal["silence", "released", "too_long"]
+    answered: Annotated[Literal["now", "later", "asked"], Field(exclude=True)] = "now"
 
 
 class AnswerEvent(_FromServer):

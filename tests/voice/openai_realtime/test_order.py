@@ -14,6 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.support.realtime_world import World, noise
 
+WHETHER = {name: st.booleans() for name in ("create_response", "interrupt_response")}
+DETECTION = st.one_of(
+    st.none(),
+    st.fixed_dictionaries({"type": st.just("semantic_vad")}, optional=WHETHER),
+    st.fixed_dictionaries({"type": st.just("server_vad")}, optional=WHETHER),
+    st.fixed_dictionaries({"type": st.just("server_vad"), "idle_timeout_ms": st.sampled_from([None, 5_000])}),
+)
 MS = st.sampled_from([20, 60, 130, 250, 400, 900])
 
 
@@ -33,7 +40,7 @@ class AnyClient(RuleBasedStateMachine):
     def be_silent(self, ms: int) -> None:
         self.world.append(noise(ms, amplitude=20))
 
-    @rule(seconds=st.sampled_from([0.0, 0.01, 0.1, 0.5, 2.0]))
+    @rule(seconds=st.sampled_from([0.0, 0.01, 0.1, 0.5, 2.0, 7.0]))
     def wait(self, seconds: float) -> None:
         self.world.wait(seconds)
 
@@ -45,7 +52,7 @@ class AnyClient(RuleBasedStateMachine):
     def respond(self, kind: str) -> None:
         self.world.say(f"response.{kind}")
 
-    @rule(detection=st.sampled_from([None, {"type": "server_vad"}, {"type": "semantic_vad"}]), pcmu=st.booleans())
+    @rule(detection=DETECTION, pcmu=st.booleans())
     def update(self, detection: Any, pcmu: bool) -> None:
         form = {"type": "audio/pcmu"} if pcmu else {"type": "audio/pcm", "rate": 24_000}
         audio = {"input": {"turn_detection": detection}, "output": {"format": form}}
