@@ -17,6 +17,8 @@ import numpy as np
 
 SAMPLE_RATE = 16_000
 FORMATS = {"wav": "wav", "flac": "flac", "ogg": "ogg", "mp3": "mp3", "m4a": "mov", "webm": "matroska"}
+_FLOATS = ("flt", "fltp", "dbl", "dblp")
+"""Sample formats that can hold what is no number: FFmpeg would make full-scale clicks of it without a word."""
 CPU_SECONDS = 20
 MEMORY_BYTES = 2 << 30
 
@@ -36,6 +38,8 @@ def decode(data: bytes, kind: str, seconds: float) -> bytes:
                 raise UndecodableError("there is no audio in this file; send WAV, FLAC, MP3, Ogg, M4A or WebM")
             resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
             for frame in container.decode(audio=0):
+                if frame.format.name in _FLOATS and not np.isfinite(frame.to_ndarray()).all():
+                    raise UndecodableError("this file holds NaN or infinite samples; send it as WAV, 16 bit")
                 for out in resampler.resample(frame):
                     parts.append(out.to_ndarray().reshape(-1))
                     have += len(parts[-1])

@@ -63,14 +63,17 @@ def stream_audio(path: Path, sample_rate: int = SAMPLE_RATE, block_seconds: floa
 
 
 def _blocks(path: Path, sample_rate: int) -> Iterator[Samples]:
+    seconds = 0
     try:
         with soundfile.SoundFile(str(path)) as file:
             if file.samplerate == sample_rate:  # other rates go to PyAV, which resamples while it streams
                 for part in file.blocks(blocksize=sample_rate, dtype="float32"):
                     yield _to_mono(part)
+                    seconds += 1
                 return
-    except soundfile.LibsndfileError:
-        pass
+    except soundfile.LibsndfileError as error:
+        if seconds:  # PyAV would begin anew, and what was given already would come twice
+            raise AudioError(f"{path} is damaged after {seconds} s ({error}); cut it there, or record again") from None
     yield from _read_av(path, sample_rate)
 
 

@@ -55,7 +55,8 @@ def reconstruct_file(codec: TeluCodec, source: Path, target: Path, quantizers: i
         raise unwritable(target, error) from None
     try:
         with out, torch.inference_mode():
-            flush = (np.zeros(skip, np.float32), 0)
+            # The look-ahead comes out of silence behind the end, in whole hops: the delay need not be a number of them.
+            flush = (np.zeros(skip + -skip % config.hop, np.float32), 0)
             for block, real in _with_last(_blocks(source, config.hop), flush):
                 began = time.perf_counter()
                 codes = codec.encode_stream(torch.from_numpy(block)[None], state)

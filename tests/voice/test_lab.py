@@ -27,6 +27,13 @@ def wav(seconds: float = 0.5) -> bytes:
     return file.getvalue()
 
 
+def sound(audio: Any, rate: int = 16_000) -> bytes:
+    """A WAV of floats, which can hold what 16 bits cannot."""
+    file = io.BytesIO()
+    soundfile.write(file, audio, rate, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
 def ask(data: bytes, **wish: Any) -> Any:
     upload = SimpleUploadedFile("clip.bin", data)
     return APIClient().post("/api/v1/lab", {"file": upload, **wish}, format="multipart")
@@ -67,12 +74,29 @@ def test_of_a_long_one_the_beginning_is_taken(mirror: list[tuple[str, int]]) -> 
 
 
 @pytest.mark.parametrize(
+    ("data", "samples"),
+    [
+        pytest.param(sound(np.zeros(8_000)), 8_000, id="silence"),
+        pytest.param(sound(np.full((24_000, 2), 4.0), 48_000), 8_000, id="clipping stereo at 48 kHz"),
+        pytest.param(sound(np.full(4_000, 0.1), 8_000), 8_000, id="8 kHz"),
+        pytest.param(sound(np.full(1, 0.1)), 1, id="1 sample"),
+    ],
+)
+def test_unusual_sound_is_answered(mirror: list[tuple[str, int]], data: bytes, samples: int) -> None:
+    answer = ask(data)
+    assert answer.status_code == 200, answer.json()
+    original, rate = soundfile.read(io.BytesIO(base64.b64decode(answer.json()["original"])), dtype="int16")
+    assert (rate, len(original)) == (16_000, samples)
+
+
+@pytest.mark.parametrize(
     ("data", "wish", "status", "code"),
     [
         (b"%PDF-1.7" + bytes(600), {}, 400, "not_audio"),
         (b"PK\x03\x04" + bytes(600), {}, 400, "not_audio"),
         (b"RIFF\0\0\0\0WAVEjunk" + bytes(600), {}, 400, "not_audio"),
         (wav()[:44], {}, 400, "not_audio"),
+        (sound(np.full(8_000, np.nan)), {}, 400, "not_audio"),
         (b"RIFF\0\0\0\0WAVE" + bytes(lab.MAX_BYTES), {}, 413, "too_big"),
         (wav(), {"quantizers": 9}, 400, "invalid"),
         (wav(), {"preset": "opus"}, 400, "invalid"),

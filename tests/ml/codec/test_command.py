@@ -42,11 +42,11 @@ def test_json_figures_and_output_file(weights: Path, wav: Path, tmp_path: Path) 
     assert soundfile.info(str(out)).frames == pytest.approx(16_000, abs=32)
 
 
-def test_blocks_do_not_show(weights: Path, tmp_path: Path) -> None:
-    """A file longer than a block comes out as from one pass."""
-    from ml.codec import load_codec
-
-    codec = load_codec(weights / "codec-tiny.safetensors")
+@pytest.mark.parametrize("preset", ["tiny", "tiny-dialogue"])
+def test_blocks_do_not_show(preset: str, tmp_path: Path) -> None:
+    """A file longer than a block comes out as from one pass, also where the delay is no whole number of hops."""
+    torch.manual_seed(0)
+    codec = TeluCodec(CodecConfig.named(preset)).fold()
     audio = (0.1 * np.random.default_rng(1).standard_normal(16_000 * 21 + 17)).astype(np.float32)
     path = tmp_path / "long.wav"
     soundfile.write(path, audio, 16_000, subtype="FLOAT")

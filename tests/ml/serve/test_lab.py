@@ -78,6 +78,22 @@ async def test_it_is_what_the_codec_does_offline(start_server: StartServer, code
         assert done.model == MODELS["codec"]
 
 
+@pytest.mark.parametrize(
+    "audio",
+    [
+        pytest.param(np.zeros(12_345, np.int16), id="silence"),
+        pytest.param(np.where(noise(0.5, 5) > 0, 32_767, -32_768).astype(np.int16), id="clipping"),
+        pytest.param(np.full(1, 1_000, np.int16), id="1 sample"),
+    ],
+)
+async def test_unusual_sound_is_answered(start_server: StartServer, audio: np.ndarray) -> None:
+    running = await start_server()
+    heard, codes, done = await through(await running.client(), audio, 8)
+    assert len(heard) == len(audio)
+    assert codes.shape[1] >= len(audio) / done.hop
+    assert np.isfinite(done.snr_db)
+
+
 async def test_it_takes_no_slot_and_live_sessions_go_on(start_server: StartServer) -> None:
     running = await start_server(slots=1, queue_frames=200)
     live, guest = await running.client(), await running.client()
