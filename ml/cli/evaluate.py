@@ -11,6 +11,7 @@ import typer
 from ml.cli import evaluate_s2s
 
 if TYPE_CHECKING:
+    from ml.audio.io import Samples
     from ml.codec.adapters import AdaptedCodec
     from ml.codec.model import TeluCodec
 
@@ -110,12 +111,95 @@ def phones(
 
 
 @app.command()
+def codebooks(
+    data: Annotated[list[Path], typer.Option(help="Folder of speech; may be repeated, each is a row.")],
+    preset: Annotated[str, typer.Option(help="Codec preset.")] = "dialogue",
+    weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
+    skip: Annotated[int, typer.Option(help="Leave out this many files at the start of each folder.")] = 0,
+    limit: Annotated[int, typer.Option(help="Use at most this many files of each folder.")] = 2_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Share of each codebook's entries that speech uses, and perplexity: per folder and of all. Encodes only."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from ml.codec.checkpoint import load_preset
+    from ml.evaluate.codebooks import measure_codebooks
+    from ml.train.data import find_audio
+
+    console = Console(stderr=True)
+    rows = measure_codebooks(
+        load_preset(preset, weights),
+        {folder.name: find_audio([folder])[skip : skip + limit] for folder in data},
+        progress=lambda files: track(files, description="encoding", console=console),
+    )
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']}: {row['files']} files, {row['minutes']} min, {row['frames']} frames")
+        typer.echo("  usage %     " + "  ".join(f"{100 * share:5.1f}" for share in row["usage"]))
+        typer.echo("  perplexity  " + "  ".join(f"{entries:5.1f}" for entries in row["perplexity"]))
+
+
+@app.command()
+def rate(
+    preset: Annotated[str, typer.Option(help="Codec preset.")] = "hifi",
+    weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
+    measured: Annotated[
+        str, typer.Option(help="Test set whose figures in the model card are read.")
+    ] = "common_voice_te",
+    wanted: Annotated[str, typer.Option(help="SNR in dB to read on to, comma-separated.")] = "20,25",
+    data: Annotated[Path | None, typer.Option(help="Also measure this folder without codebooks.")] = None,
+    skip: Annotated[int, typer.Option(help="Leave out this many files at the start of it.")] = 0,
+) -> None:
+    """What more bits would buy: SNR for each kbit/s from the model card, and the bit rates that `wanted` would need."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from ml.codec.checkpoint import WEIGHTS_DIR, load_preset
+    from ml.evaluate.figures import measured_of_cards
+    from ml.evaluate.rate import rate_curve, unquantized_snr_db
+    from ml.train.data import find_audio
+
+    cards = {card["preset"]: card for card in measured_of_cards(weights or WEIGHTS_DIR, measured)}
+    if preset not in cards:
+        raise typer.BadParameter(f"{preset} was not measured on {measured}; measured were {', '.join(cards)}")
+    curve = rate_curve([(row["kbps"], row["snr_db"]) for row in cards[preset]["codec"].values()])
+    for low, high, gained in curve.steps:
+        typer.echo(f"{low:g} to {high:g} kbit/s: {gained:.2f} dB for each kbit/s")
+    typer.echo(
+        f"fit: {curve.ceiling_db:.1f} dB with bits without limit, {curve.halving_kbps:.1f} kbit/s halve the distance "
+        f"(off by {curve.fit_error_db:.2f} dB at most)"
+    )
+    for goal in map(float, wanted.split(",")):
+        never = "never" if goal >= curve.ceiling_db else "yes"
+        typer.echo(
+            f"{goal:g} dB: by the fit {never}; at {curve.db_per_doubling:.1f} dB a doubling (all points) "
+            f"{curve.kbps_by_doubling(goal, curve.db_per_doubling):.0f} kbit/s; at {curve.last_db_per_doubling:.1f} dB "
+            f"(last two) {curve.kbps_by_doubling(goal, curve.last_db_per_doubling):.0f} kbit/s; at 6 dB for each bit a "
+            f"sample {curve.kbps_by_bits(goal):.0f} kbit/s"
+        )
+    if data is not None:
+        console = Console(stderr=True)
+        found = unquantized_snr_db(
+            load_preset(preset, weights),
+            find_audio([data])[skip:],
+            progress=lambda files: track(files, description="without codebooks", console=console),
+        )
+        typer.echo(f"without codebooks: {found:.1f} dB")
+
+
+@app.command()
 def pictures(
-    data: Annotated[Path, typer.Option(help="Folder of held-out audio for the rate plot.")],
-    speech: Annotated[Path, typer.Option(help="One file of speech that may be shown, for the spectrograms.")],
+    data: Annotated[Path | None, typer.Option(help="Measure this folder anew; else the cards' figures.")] = None,
+    speech: Annotated[Path | None, typer.Option(help="Speech for the spectrograms; else a voice of our own.")] = None,
+    measured: Annotated[
+        str, typer.Option(help="Test set whose figures in the model cards are drawn.")
+    ] = "common_voice_te",
     out: Annotated[Path, typer.Option(help="Folder that the pictures go to.")] = Path("docs/codec"),
-    skip: Annotated[int, typer.Option(help="Leave out this many files at the start.")] = 0,
-    limit: Annotated[int, typer.Option(help="Measure at most this many files.")] = 10_000,
+    skip: Annotated[int, typer.Option(help="With --data: leave out this many files at the start.")] = 0,
+    limit: Annotated[int, typer.Option(help="With --data: measure at most this many files.")] = 10_000,
 ) -> None:
     """Draw rate against quality of every shipped codec and Opus, and spectrograms before and after."""
     from rich.console import Console
@@ -124,24 +208,34 @@ def pictures(
     from ml.audio.io import read_audio
     from ml.codec.checkpoint import WEIGHTS_DIR, load_preset
     from ml.evaluate.codec import evaluate_codec
-    from ml.evaluate.figures import draw_rates, draw_spectrograms
+    from ml.evaluate.figures import draw_rates, draw_spectrograms, measured_of_cards
     from ml.train.data import find_audio
 
     console = Console(stderr=True)
-    names = sorted(p.stem.removeprefix("codec-") for p in WEIGHTS_DIR.glob("codec-*.safetensors"))
-    codecs = [load_preset(name) for name in names]
-    paths = find_audio([data])[skip : skip + limit]
-    results = [
-        evaluate_codec(
-            codec,
-            paths,
-            quantizers=(1, 2, 4, 6, 8),
-            opus_kbps=(6.0, 9.0, 12.0, 16.0),
-            slow=False,
-            progress=lambda files: track(files, description="measuring", console=console),
-        )
-        for codec in codecs
-    ]
+    names = sorted((p.stem.removeprefix("codec-") for p in WEIGHTS_DIR.glob("codec-*.safetensors")), reverse=True)
+    codecs = [load_preset(name) for name in names]  # hifi first: it is the one that has a waveform to keep
+    if data is None:
+        results = measured_of_cards(WEIGHTS_DIR, measured)
+    else:
+        paths = find_audio([data])[skip : skip + limit]
+        results = [
+            evaluate_codec(
+                codec,
+                paths,
+                quantizers=(1, 2, 4, 6, 8),
+                opus_kbps=(6.0, 9.0, 12.0, 16.0),
+                slow=False,
+                progress=lambda files: track(files, description="measuring", console=console),
+            )
+            for codec in codecs
+        ]
     draw_rates(results, out / "rate.png")
-    draw_spectrograms(read_audio(speech), codecs, out / "spectrograms.png")
+    draw_spectrograms(read_audio(speech) if speech else _own_voice(), codecs, out / "spectrograms.png")
     typer.echo(f"wrote {out / 'rate.png'} and {out / 'spectrograms.png'}")
+
+
+def _own_voice() -> Samples:
+    """A sentence by a voice of the product: speech that may be shown, since nobody owns the voice."""
+    from ml.data.synthesis import speak
+
+    return speak("నమస్కారం. మీరు ఎలా ఉన్నారు?", voice="lakshmi", emotion="happy").audio
