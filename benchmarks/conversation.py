@@ -51,8 +51,12 @@ QUESTIONS = [
 
 
 def question(number: int) -> np.ndarray[Any, np.dtype[np.int16]]:
-    """Client ``number``'s question, int16 at 16 kHz, without silence around it. Needs espeak-ng."""
-    text = QUESTIONS[number % len(QUESTIONS)]
+    """Client ``number``'s question, as `spoken` says it."""
+    return spoken(QUESTIONS[number % len(QUESTIONS)], number)
+
+
+def spoken(text: str, number: int) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """``text`` in client ``number``'s voice, int16 at 16 kHz, without silence around it. Needs espeak-ng."""
     voice = f"te+{'f' if number % 2 else 'm'}{1 + number % 3}"
     pace, pitch = str(140 + 7 * (number % 4)), str(40 + 5 * (number % 5))
     command = ["espeak-ng", "-v", voice, "-s", pace, "-p", pitch, "--stdout", text]
@@ -196,9 +200,9 @@ class Talker:
             await self._wait_for("ended", 25.0)
             await asyncio.sleep(PAUSE_S)
 
-    async def _say(self) -> None:
+    async def _say(self, speech: np.ndarray[Any, np.dtype[np.int16]] | None = None) -> None:
         self._spoken.clear()
-        pcm = self._speech.astype("<i2").tobytes()
+        pcm = (self._speech if speech is None else speech).astype("<i2").tobytes()
         self._speaking = [pcm[i : i + 2 * FRAME] for i in range(0, len(pcm) - 2 * FRAME + 1, 2 * FRAME)]
         await self._spoken.wait()
 
