@@ -55,4 +55,5 @@ def speaking(
 
     about = f"{len(found.answers)} renderings of answers, {len(found.questions)} questions"
     follow(trainer, resume=resume, max_minutes=max_minutes, tensorboard=tensorboard, about=about, validated=validated)
-    export()
+    if trainer.best > -float("inf"):  # stopped before its first validation there is nothing to write
+        export()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.nearest import KnownSequences
-from ml.s2s.phone_lm import PhoneLM
+from ml.s2s.phone_lm import PhoneLM, Readings
 
 ORDERS = (1, 2, 3, 4, 5, 6)
 """Lengths of the n-grams."""
@@ -94,7 +94,7 @@ class Weights:
 
 
 class ActReader(nn.Module):
-    """Phones of n questions and the plans of the turns before them to plan logits `[n, n_plans]`."""
+    """Readings of n questions and the plans of the turns before them to plan logits `[n, n_plans]`."""
 
     rarity: Tensor
     known: Tensor
@@ -158,17 +158,27 @@ class ActReader(nn.Module):
 
     # -- use ---------------------------------------------------------------------------------------------
 
-    def forward(self, phones: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> Tensor:
-        """`phones` of the questions, as they were heard; `before`: plans of earlier turns, newest last, -1 where one
+    def forward(self, heard: Sequence[Readings], before: Sequence[Sequence[int]]) -> Tensor:
+        """`heard`: the questions as they may have been; `before`: plans of earlier turns, newest last, -1 where one
         is unknown.
         """
-        return self.called_for(self.acts(phones, before), before)
+        return self.called_for(self.acts(heard, before), before)
 
-    def acts(self, phones: Sequence[Sequence[int]], before: Sequence[Sequence[int]]) -> Tensor:
+    def acts(self, heard: Sequence[Readings], before: Sequence[Sequence[int]]) -> Tensor:
         """Logits of the acts `[n, n_acts]`, after comparison with known phrasings and with what was said before."""
-        logits = self.logits([ngrams(row, self.buckets) for row in phones])
-        nearness = self.nearness(logits, phones, before)
+        logits = self.read(heard)
+        nearness = self.nearness(logits, [readings[0][0] for readings in heard], before)
         return self.weighed(logits, nearness, before)
+
+    def read(self, heard: Sequence[Readings]) -> Tensor:
+        """Logits of the acts from n-grams alone, each reading of a question by its share."""
+        logits = self.logits([ngrams(phones, self.buckets) for readings in heard for phones, _ in readings])
+        shares = logits.new_tensor([share for readings in heard for _, share in readings])
+        rows = torch.repeat_interleave(
+            torch.arange(len(heard), device=logits.device),
+            torch.tensor([len(readings) for readings in heard], device=logits.device),
+        )
+        return logits.new_zeros(len(heard), logits.shape[1]).index_add_(0, rows, logits * shares[:, None])
 
     def logits(self, grams: Sequence[Sequence[int]], dropout: float = 0.0) -> Tensor:
         """Logits of the acts from buckets of n-grams alone; `dropout` hides that share of n-grams."""

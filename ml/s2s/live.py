@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ml.codec.streaming import StreamState
 from ml.s2s.acts import collapsed
 from ml.s2s.batch import UNKNOWN, Conditions
+from ml.s2s.phone_lm import sure
 from ml.s2s.sampling import Sampling, draw, uniforms
 from ml.s2s.state import Row, S2SState, S2SStateError
 
@@ -143,8 +144,8 @@ def begin(
     understood = model.understand(vectors, there, memory, remembered)
     if model.phrases is not None:
         before = [state.rows[row].plans[::-1] for row in rows]
-        phones = model.heard_again(vectors, there) or [collapsed(path, config.n_phones) for path in paths]
-        understood = understood._replace(plan_logits=model.phrases(phones, before))
+        heard = model.heard_again(vectors, there) or [sure(collapsed(path, config.n_phones)) for path in paths]
+        understood = understood._replace(plan_logits=model.phrases(heard, before))
     for row, seed in zip(rows, seeds, strict=True):
         state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels + 1).to(state.device)
     plan = index.new_full((len(rows),), config.n_plans)

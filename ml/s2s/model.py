@@ -18,7 +18,7 @@ from ml.s2s.decoder import Decoder, DecoderBlock
 from ml.s2s.depth import DepthHead
 from ml.s2s.encoder import Encoder
 from ml.s2s.memory import Memory, Reader
-from ml.s2s.phone_lm import search
+from ml.s2s.phone_lm import Readings, readings, sure
 from ml.s2s.sampling import Sampling
 from ml.s2s.score import STRIDES, Score, dwell_of
 from ml.s2s.second import SecondReading
@@ -147,18 +147,18 @@ class S2SModel(nn.Module):
         fused = self.memory(summary, memory, remembered)
         return Understood(summary, fused, None if self.plan_head is None else self.plan_head(fused.flatten(1)))
 
-    def heard_again(self, vectors: Tensor, there: Tensor) -> list[list[int]]:
-        """Phones of questions `[B, T, C]` (where `there`) by the second reading and what people are likely to say; []
-        in a model without.
+    def heard_again(self, vectors: Tensor, there: Tensor) -> list[Readings]:
+        """Phones of questions `[B, T, C]` (where `there`) by the second reading and what people are likely to say, in
+        up to eight ways; [] in a model without.
         """
         if self.second is None or self.phrases is None:
             return []
         if not vectors.shape[1]:  # nothing was said
-            return [[] for _ in range(vectors.shape[0])]
+            return [sure([]) for _ in range(vectors.shape[0])]
         logits = self.second(vectors, there)[-1].float().log_softmax(-1).cpu()
         language = self.phrases.language()
         counts = (2 * there.sum(dim=1)).tolist()
-        return [search(row[:count], language) for row, count in zip(logits, counts, strict=True)]
+        return [readings(row[:count], language) for row, count in zip(logits, counts, strict=True)]
 
     def sights(
         self, understood: Understood, plan: Tensor, vectors: Tensor, there: Tensor, memory: Tensor, remembered: Tensor

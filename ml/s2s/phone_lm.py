@@ -26,6 +26,8 @@ WEIGHT, BONUS = 0.5, 1.2
 validation questions."""
 WIDTH, BRANCHES, FLOOR = 8, 5, -6.0
 """Readings kept per step; classes tried per step, none with a log-probability under the floor."""
+SPREAD = 4.0
+"""Log-probabilities of readings are divided by this before they are compared: the posterior is too sure of itself."""
 _BITS, _START = 6, 63
 _NEVER = -1e9
 
@@ -91,11 +93,20 @@ class PhoneLM:
         return ((context << _BITS) | phone) & ((1 << (_BITS * (ORDER - 1))) - 1)
 
 
-def search(log_probs: Tensor, model: PhoneLM, weight: float = WEIGHT, bonus: float = BONUS) -> list[int]:
+Readings = Sequence[tuple[Sequence[int], float]]
+"""What a question may have been: phones and their share, the likeliest first; the shares sum to 1."""
+
+
+def sure(phones: Sequence[int]) -> Readings:
+    """The one reading of a question that can be read in one way only."""
+    return [(phones, 1.0)]
+
+
+def readings(log_probs: Tensor, model: PhoneLM, weight: float = WEIGHT, bonus: float = BONUS) -> Readings:
     """The likeliest phones of one question: CTC log-probabilities `[steps, symbols + 1]`, the blank last."""
     blank = log_probs.shape[1] - 1
     values, classes = log_probs.float().topk(min(BRANCHES, blank + 1), dim=1)
-    beams: dict[tuple[int, ...], _Reading] = {(): (0.0, _NEVER, 0.0, model.start)}
+    beams: dict[tuple[int, ...], _Beam] = {(): (0.0, _NEVER, 0.0, model.start)}
     for likely, named in zip(values.tolist(), classes.tolist(), strict=True):
         tried = [(label, value) for label, value in zip(named, likely, strict=True) if value > FLOOR]
         if tried == [(blank, likely[0])]:
@@ -105,22 +116,24 @@ def search(log_probs: Tensor, model: PhoneLM, weight: float = WEIGHT, bonus: flo
             }
             continue
         beams = _step(beams, tried, blank, model, weight, bonus)
-    return list(max(beams.items(), key=_score)[0])
+    ranked = sorted(((_score(item), item[0]) for item in beams.items()), reverse=True)
+    shares = [math.exp((score - ranked[0][0]) / SPREAD) for score, _ in ranked]
+    return [(list(said), share / sum(shares)) for (_, said), share in zip(ranked, shares, strict=True)]
 
 
-_Reading = tuple[float, float, float, int]
+_Beam = tuple[float, float, float, int]
 """Log-probability of ending in a blank and in the last phone, the n-gram model's part, and its context."""
 
 
 def _step(
-    beams: dict[tuple[int, ...], _Reading],
+    beams: dict[tuple[int, ...], _Beam],
     tried: Sequence[tuple[int, float]],
     blank: int,
     model: PhoneLM,
     weight: float,
     bonus: float,
-) -> dict[tuple[int, ...], _Reading]:
-    found: dict[tuple[int, ...], _Reading] = {}
+) -> dict[tuple[int, ...], _Beam]:
+    found: dict[tuple[int, ...], _Beam] = {}
     for said, (paused, spoke, prior, context) in beams.items():
         both = _either(paused, spoke)
         for label, value in tried:
@@ -145,7 +158,7 @@ def _step(
     return dict(sorted(found.items(), key=_score, reverse=True)[:WIDTH])
 
 
-def _score(item: tuple[tuple[int, ...], _Reading]) -> float:
+def _score(item: tuple[tuple[int, ...], _Beam]) -> float:
     return _either(item[1][0], item[1][1]) + item[1][2]
 
 

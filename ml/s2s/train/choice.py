@@ -15,6 +15,7 @@ from torch.nn import functional
 from ml.s2s.acts import ActReader, Weights, collapsed, ngrams
 from ml.s2s.alignment import score_of
 from ml.s2s.model import S2SModel
+from ml.s2s.phone_lm import Readings, sure
 from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
 from ml.s2s.train.confusions import Confusions
 from ml.s2s.train.data import Dialogues, padded
@@ -57,11 +58,11 @@ class ChoiceConfig:
 @torch.inference_mode()
 def heard_phones(
     model: S2SModel, dialogues: Dialogues, questions: Sequence[int], frames: int = 4_000
-) -> dict[int, list[int]]:
-    """What the model makes of questions (by index): phones of its second reading, or of the encoder's best path."""
+) -> dict[int, Readings]:
+    """What the model makes of questions (by index): readings of its second reading, or the encoder's best path."""
     clips = dialogues.set.questions
     order = sorted(questions, key=lambda i: clips[i].speech[1] - clips[i].speech[0])
-    found: dict[int, list[int]] = {}
+    found: dict[int, Readings] = {}
     blank = model.config.n_phones
     while order:
         longest = clips[order[-1]].speech[1] - clips[order[-1]].speech[0] + 8
@@ -76,7 +77,7 @@ def heard_phones(
             there = torch.arange(vectors.shape[1]) < lengths[:, None]
             again = model.heard_again(vectors, there)
         paths = logits.argmax(-1).tolist()
-        first = [collapsed(path[: 2 * n], blank) for path, n in zip(paths, lengths.tolist(), strict=True)]
+        first = [sure(collapsed(path[: 2 * n], blank)) for path, n in zip(paths, lengths.tolist(), strict=True)]
         found.update(zip(part, again or first, strict=True))
     return found
 
@@ -178,14 +179,14 @@ def fit_choice(
     # What was said in known words is heard better than what will be said: errors are counted on other words.
     fresh = {p.question for p in others if p.split == "validation" and p.phrasing_split != "train"} or set(asked)
     confusions = Confusions(
-        model.config.n_phones, ((clips[i].phones, heard[i]) for i in sorted(fresh) if clips[i].phones)
+        model.config.n_phones, ((clips[i].phones, heard[i][0][0]) for i in sorted(fresh) if clips[i].phones)
     )
     spoken = {(p.question, names.of_pair(p, dialogues.plan_of)) for p in train if p.question in heard}
     examples = Examples(
         corpus,
         names,
         written,
-        [(heard[question], act) for question, act in sorted(spoken) if act >= 0],
+        [(list(heard[question][0][0]), act) for question, act in sorted(spoken) if act >= 0],
         sentences,
         confusions,
         config,
@@ -236,7 +237,7 @@ def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progre
 
 @torch.inference_mode()
 def fitted_weights(
-    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, list[int]]
+    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, Readings]
 ) -> Weights:
     """The weights of the choice's parts that are best on `pairs`, group by group alike (coordinate search)."""
     read = _read(reader, dialogues, pairs, heard)
@@ -261,7 +262,7 @@ def fitted_weights(
 
 @torch.inference_mode()
 def chosen_right(
-    reader: ActReader, dialogues: Dialogues, pairs: Iterable[Pair], heard: dict[int, list[int]]
+    reader: ActReader, dialogues: Dialogues, pairs: Iterable[Pair], heard: dict[int, Readings]
 ) -> dict[str, float]:
     """Share of `pairs` whose likeliest plan is acceptable, by group."""
     listed = list(pairs)
@@ -269,12 +270,12 @@ def chosen_right(
 
 
 def _read(
-    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, list[int]]
+    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, Readings]
 ) -> tuple[Tensor, Tensor, list[list[int]]]:
     said = [heard[pair.question] for pair in pairs]
     before = [[dialogues.plan_of.get(answer, -1) for _, answer in pair.context] for pair in pairs]
-    logits = reader.logits([ngrams(phones, reader.buckets) for phones in said])
-    return logits, reader.nearness(logits, said, before), before
+    logits = reader.read(said)
+    return logits, reader.nearness(logits, [readings[0][0] for readings in said], before), before
 
 
 def _right(

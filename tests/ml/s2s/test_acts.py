@@ -11,6 +11,7 @@ import torch
 from ml.data.corpus.loader import load_corpus
 from ml.s2s.acts import CHAIN, FALLBACK, FOLLOWING, OPEN, ActReader, Acts, Weights, ngrams
 from ml.s2s.config import S2SConfig, S2SConfigError
+from ml.s2s.phone_lm import sure
 from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
 from ml.s2s.train.choice import ChoiceConfig, Examples, _fit
 from ml.s2s.train.confusions import Confusions, aligned
@@ -112,6 +113,18 @@ def test_wordings_alone_teach_the_acts_and_known_ones_are_found_again() -> None:
     nearness = reader.nearness(logits, said, [[]] * len(said))
     known = [row for row, phones in enumerate(said) if len(phones) <= reader.known.shape[1]]
     assert all(float(nearness[row, written[row][1]]) == 0.0 for row in known)
+
+
+def test_each_reading_counts_by_its_share() -> None:
+    acts = Acts(("a", "b", NONE), (OPEN, OPEN, FALLBACK), ((0,), (1,), (2,)), (-1, -1, -1), {})
+    reader = reader_of(acts, 3)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(reader.choose.weight)
+    one, other = [3, 4, 5, 6], [9, 8, 7]
+    apart = reader.logits([ngrams(phones, reader.buckets) for phones in (one, other)])
+    mixed = reader.read([[(one, 0.75), (other, 0.25)], sure(other)])
+    assert torch.allclose(mixed[0], 0.75 * apart[0] + 0.25 * apart[1], atol=1e-5)
+    assert torch.allclose(mixed[1], apart[1], atol=1e-5)
 
 
 def test_mishearing_makes_as_many_errors_as_were_counted() -> None:

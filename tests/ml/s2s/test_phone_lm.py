@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.s2s.acts import NO_PHONE, collapsed
-from ml.s2s.phone_lm import PhoneLM, search
+from ml.s2s.phone_lm import PhoneLM, Readings, readings
 
 SYMBOLS = 6
 KNOWN = ([1, 2, 3, 4, 5], [1, 2, 3, 5, 5], [3, 3, 1], [5, 4, 3, 2, 1, 2, 3, 4])
@@ -31,6 +31,10 @@ def posterior(path: list[int], sure: float = 0.99, **doubts: dict[int, float]) -
         for other, share in doubts.get(f"at{step}", {}).items():
             rows[step, other] = share
     return (rows / rows.sum(dim=1, keepdim=True)).log()
+
+
+def best(heard: Readings) -> list[int]:
+    return list(heard[0][0])
 
 
 @given(st.lists(st.integers(0, SYMBOLS - 1), max_size=8))
@@ -54,8 +58,20 @@ def test_a_doubtful_phone_becomes_what_people_say() -> None:
     path = [1, blank, 2, blank, 4, blank, 4, blank, 5]
     doubtful = posterior(path, at4={4: 0.5, 3: 0.45})
     assert collapsed(doubtful.argmax(-1).tolist(), blank) == [1, 2, 4, 4, 5]
-    assert search(doubtful, model_of(*KNOWN)) == [1, 2, 3, 4, 5]
-    assert search(posterior(path), model_of(*KNOWN)) == [1, 2, 4, 4, 5], "what is clear stays"
+    assert best(readings(doubtful, model_of(*KNOWN))) == [1, 2, 3, 4, 5]
+    assert best(readings(posterior(path), model_of(*KNOWN))) == [1, 2, 4, 4, 5], "what is clear stays"
+
+
+def test_what_it_may_have_been_is_told_with_its_share() -> None:
+    blank = SYMBOLS
+    path = [1, blank, 2, blank, 4, blank, 4, blank, 5]
+    heard = readings(posterior(path, at4={4: 0.5, 3: 0.45}), model_of(*KNOWN))
+    assert [1, 2, 4, 4, 5] in [phones for phones, _ in heard[1:]]
+    shares = [share for _, share in heard]
+    assert shares == sorted(shares, reverse=True)
+    assert math.isclose(sum(shares), 1.0)
+    clear = readings(posterior(path, 0.99999), model_of(*KNOWN))
+    assert clear[0][1] > shares[0], "the clearer, the surer"
 
 
 @settings(max_examples=30)
@@ -63,4 +79,4 @@ def test_a_doubtful_phone_becomes_what_people_say() -> None:
 def test_without_doubt_it_is_the_best_path(path: list[int]) -> None:
     """Geminates, which are two phones with a blank between them, stay two."""
     sure = posterior(path, 0.9999) if path else torch.zeros(0, SYMBOLS + 1)
-    assert search(sure, model_of(*KNOWN)) == collapsed(path, SYMBOLS)
+    assert best(readings(sure, model_of(*KNOWN))) == collapsed(path, SYMBOLS)
