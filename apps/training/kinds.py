@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from apps.training.models import Dataset, Job, ModelVersion
 from apps.training.paths import cache_dir, corpus_folder, dataset_folder, models_dir, run_folder
+from apps.training.supervisor import with_parent
 from apps.voice.errors import ServiceError
 
 Kind = Job.Kind
@@ -86,15 +88,16 @@ def command_of(job: Job) -> Command:
     if build is None:
         raise ServiceError("unknown_kind", f"no command for {job.kind}", _("update this installation"))
     arguments, progress, total = build(job, run_folder(job.pk))
-    return Command(["-W", "ignore", *_launcher(job), "-m", "ml", *arguments], progress, total)
+    return Command(["-W", "ignore", *launcher(job), "-m", "ml", *arguments], progress, total)
 
 
-def _launcher(job: Job) -> list[str]:
-    """torchrun where a training has several GPUs."""
+def launcher(job: Job) -> list[str]:
+    """torchrun where a training has several GPUs; its processes end with it."""
     gpus = int(job.config.get("gpus") or 1)
     if gpus < 2 or not job.device.startswith("cuda") or job.kind not in TRAINERS:
         return []
-    return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus), "--no-python", "--"]
+    return [*several, sys.executable, str(Path(with_parent.__file__)), "-W", "ignore"]
 
 
 Built = tuple[list[str], Path, int]

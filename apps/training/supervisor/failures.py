@@ -28,7 +28,7 @@ def tail(path: Path, lines: int = 200, block: int = 64_000) -> list[str]:
 
 def words_for(status: int | None, log: Path) -> tuple[str, str]:
     """Message and advice for a run that ended by itself with that exit status."""
-    lines = tail(log, 60)
+    lines = tail(log, 120)  # torchrun says where it failed at length
     last = lines[-1] if lines else ""
     everything = "\n".join(lines)
     if "No space left on device" in everything or "Errno 28" in everything:
@@ -37,7 +37,7 @@ def words_for(status: int | None, log: Path) -> tuple[str, str]:
         return _("the memory is used up: %(line)s") % {"line": last}, _("choose a smaller batch, or another device")
     if status is not None and status < 0:
         return _("it was ended by %(signal)s") % {"signal": _signal_name(-status)}, _("resume it")
-    if status == CONFIGURATION_ERROR:
+    if status == CONFIGURATION_ERROR or f"exitcode  : {CONFIGURATION_ERROR} " in everything:  # torchrun ends with 1
         found = next((line for line in reversed(lines) if line.startswith("error: ")), last)
         return found.removeprefix("error: "), _("clone the job and change what the message names")
     if status == 127:

@@ -1,7 +1,8 @@
-"""Memory and processor time of a process group, from /proc; a GPU's memory from nvidia-smi where there is one."""
+"""Memory and processor time of a process group and its descendants, from /proc; a GPU's memory from nvidia-smi."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -23,18 +24,11 @@ class UsageMeter:
 
     def look(self) -> dict[str, Any]:
         """``memory_mb`` (resident, all processes), ``cpu_percent`` (100 = one core), ``gpu_memory_mb``."""
-        pages, ticks, pids = 0, 0.0, set()
-        for entry in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = entry.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[2]) == self._group:
-                pids.add(int(entry.parent.name))
-                ticks += float(fields[11]) + float(fields[12])
-                pages += int(fields[21])
+        pids = _belonging(stats := _stats(), self._group)
         if not pids:
             return {}
+        ticks = sum(float(stats[pid][11]) + float(stats[pid][12]) for pid in pids)
+        pages = sum(int(stats[pid][21]) for pid in pids)
         now = time.monotonic()
         found: dict[str, Any] = {"device": self._device, "memory_mb": round(pages * _PAGE / 1e6)}
         if self._last is not None and now > self._last[0]:
@@ -44,6 +38,25 @@ class UsageMeter:
         if self._device.startswith("cuda") and (used := _gpu_memory(pids)) is not None:
             found["gpu_memory_mb"] = used
         return found
+
+
+def _stats() -> dict[int, list[str]]:
+    """What /proc says of each process, after its name: state, parent, group, …"""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            found[int(entry.parent.name)] = entry.read_text().rpartition(")")[2].split()
+    return found
+
+
+def _belonging(stats: dict[int, list[str]], group: int) -> set[int]:
+    """The group and what descends from it: torchrun's processes are in groups of their own."""
+    found: set[int] = set()
+    fresh = {pid for pid, fields in stats.items() if int(fields[2]) == group}
+    while fresh:
+        found |= fresh
+        fresh = {pid for pid, fields in stats.items() if int(fields[1]) in fresh} - found
+    return found
 
 
 def _gpu_memory(pids: set[int]) -> int | None:
