@@ -28,7 +28,7 @@ WIDTH, BRANCHES, FLOOR = 8, 5, -6.0
 """Readings kept per step; classes tried per step, none with a log-probability under the floor."""
 SPREAD = 4.0
 """Log-probabilities of readings are divided by this before they are compared: the posterior is too sure of itself."""
-_BITS, _START = 6, 63
+_BITS, _START, _END = 6, 63, 62
 _NEVER = -1e9
 
 
@@ -37,31 +37,44 @@ class PhoneLM:
 
     def __init__(self, phrasings: NDArray[np.uint8], none: int, symbols: int) -> None:
         """`phrasings` `[N, L]` of phone ids under `symbols` (at most 62), padded with `none`."""
-        rows = phrasings.astype(np.int64)
-        rows = np.concatenate([np.full((len(rows), 1), _START), np.where(rows == none, -1, rows)], axis=1)
+        rows = np.full((len(phrasings), 1 + phrasings.shape[1] + ORDER - 1), _END, np.int64)
+        rows[:, 0] = _START
+        rows[:, 1 : 1 + phrasings.shape[1]] = np.where(phrasings == none, _END, phrasings)
         self.symbols = symbols
         self._grams: dict[int, float] = {}
         self._rest: dict[int, float] = {}
         self._memo: dict[int, float] = {}
+        ends = rows.shape[1] - ORDER + 1
+        longest = np.zeros((len(rows), ends), np.int64)
+        for place in range(ORDER):
+            longest = (longest << _BITS) | rows[:, place : place + ends]
+        # Sorted once: the shorter n-grams that they begin with are sorted as they are.
+        grams, counts = np.unique(longest, return_counts=True)
         for order in range(1, ORDER + 1):
-            if rows.shape[1] > order - 1:
-                self._count(rows, order)
+            self._count(grams >> (_BITS * (ORDER - order)), counts, order)
 
-    def _count(self, rows: NDArray[np.int64], order: int) -> None:
-        windows = np.lib.stride_tricks.sliding_window_view(rows, order, axis=1).reshape(-1, order)
-        windows = windows[(windows >= 0).all(axis=1) & (windows[:, -1] != _START)]
-        packed = np.zeros(len(windows), np.int64)
-        for column in windows.T:
-            packed = (packed << _BITS) | column
-        grams, counts = np.unique(packed, return_counts=True)
-        contexts, place = np.unique(grams >> _BITS, return_inverse=True)
+    def _count(self, grams: NDArray[np.int64], counts: NDArray[np.int64], order: int) -> None:
+        """Take in n-grams of one order, sorted but not each once."""
+        last = grams & ((1 << _BITS) - 1)
+        there = (last != _END) & (last != _START)
+        if not there.any():
+            return
+        grams, counts = grams[there], counts[there]
+        first = np.flatnonzero(np.diff(grams, prepend=-1))
+        grams, counts = grams[first], np.add.reduceat(counts, first)
+        # Sorted by context first, so that a context's n-grams are neighbours.
+        contexts = grams >> _BITS
+        new = np.diff(contexts, prepend=-1) != 0
+        contexts, place = contexts[new], np.cumsum(new) - 1
         total = np.bincount(place, counts)
         shares = (counts - DISCOUNT) / total[place]
         kept = counts > 1 if order >= RARE else np.ones(len(counts), bool)
         spent = np.bincount(place[kept], shares[kept], len(contexts))
+        # A context after which nothing counts leaves all to the shorter ones, and so do all that are longer.
+        used = spent > 0.0
         mark = order << (_BITS * ORDER)
         self._grams.update(zip((grams[kept] | mark).tolist(), shares[kept].tolist(), strict=True))
-        self._rest.update(zip((contexts | mark).tolist(), (1.0 - spent).tolist(), strict=True))
+        self._rest.update(zip((contexts[used] | mark).tolist(), (1.0 - spent[used]).tolist(), strict=True))
 
     def log_prob(self, context: int, phone: int) -> float:
         """Of `phone` after `context` (`start`, `then`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.s2s.acts import NO_PHONE, collapsed
-from ml.s2s.phone_lm import PhoneLM, Readings, readings
+from ml.s2s.phone_lm import DISCOUNT, ORDER, RARE, PhoneLM, Readings, readings
 
 SYMBOLS = 6
 KNOWN = ([1, 2, 3, 4, 5], [1, 2, 3, 5, 5], [3, 3, 1], [5, 4, 3, 2, 1, 2, 3, 4])
@@ -44,6 +45,41 @@ def test_probabilities_of_what_follows_add_up(said: list[int]) -> None:
     for phone in said:
         context = model.then(context, phone)
     assert math.isclose(sum(math.exp(model.log_prob(context, x)) for x in range(SYMBOLS)), 1.0, abs_tol=1e-6)
+
+
+def by_hand(said: list[list[int]], before: list[int], phone: int) -> float:
+    """The share of `phone` after `before`, by counting every n-gram."""
+    share = 1.0 / SYMBOLS
+    for order in range(1, ORDER + 1):
+        counts: Counter[tuple[int, ...]] = Counter()
+        for phones in said:
+            marked = [-1, *phones]
+            counts.update(tuple(marked[i : i + order]) for i in range(len(marked) - order + 1))
+        del counts[(-1,)]
+        context = tuple([-1, *before][-(order - 1) :]) if order > 1 else ()
+        if len(context) < order - 1:
+            break
+        after = [n for gram, n in counts.items() if gram[:-1] == context]
+        if not after:
+            break
+        kept = [n for n in after if n > 1 or order < RARE]
+        own = counts[(*context, phone)]
+        rest = 1.0 - sum((n - DISCOUNT) / sum(after) for n in kept)
+        share = ((own - DISCOUNT) / sum(after) if own in kept else 0.0) + rest * share
+    return math.log(share)
+
+
+phonings = st.lists(st.integers(0, 2), max_size=10)
+
+
+@settings(max_examples=200)
+@given(st.lists(phonings, max_size=8), phonings, st.integers(0, 2))
+def test_it_counts_as_one_would_by_hand(said: list[list[int]], before: list[int], phone: int) -> None:
+    model = model_of(*said)
+    context = model.start
+    for heard in before:
+        context = model.then(context, heard)
+    assert math.isclose(model.log_prob(context, phone), by_hand(said, before, phone), rel_tol=1e-9)
 
 
 def test_what_is_often_said_is_likelier() -> None:
