@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ml.data.corpus.loader import Corpus, load_corpus
-from ml.data.corpus.schema import words
 from ml.data.synthesis.g2p import phones_of
 from ml.data.synthesis.phones import NON_SPEECH, PHONE_ID, PHONES, is_vowel
 from ml.recogniser.decode import padded_distances
+
+if TYPE_CHECKING:  # reading the corpus takes libraries that nobody else needs: a start that finds it kept goes without
+    from ml.data.corpus.loader import Corpus
 
 NEAR = 0.34
 """A corpus text is taken when at most this share of its phones would have to change."""
@@ -71,22 +74,47 @@ class Caption:
     """True when the text is one of the corpus."""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownTexts:
+    """What a captioner needs of its texts. Of the corpus it takes seconds to make (`ml.recogniser.kept` keeps it)."""
+
+    texts: list[str]
+    """Each once."""
+    phones: NDArray[np.int8]
+    """`[N, width]`, ids of each text's phones, filled up with -1."""
+    words: dict[tuple[str, ...], str]
+    """By their phones; of words that sound alike the first."""
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Everything that follows from the texts."""
+        from ml.data.corpus.schema import words
+
+        known = list(dict.fromkeys(texts))
+        ids = [[PHONE_ID[p] for p in phones_of(text)] for text in known]
+        phones = np.full((len(ids), max(map(len, ids), default=1)), -1, np.int8)
+        there = np.arange(phones.shape[1]) < np.array([len(i) for i in ids], np.int64)[:, None]
+        phones[there] = [symbol for sequence in ids for symbol in sequence]
+        sounds: dict[tuple[str, ...], str] = {}
+        for word in dict.fromkeys(word for text in known for word in words(text)):
+            sounds.setdefault(phones_of(word), word)
+        return cls(known, phones, sounds)
+
+
 class Captioner:
     """Finds text for phones among known texts and words."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.texts = list(dict.fromkeys(texts))
-        ids = [[PHONE_ID[p] for p in phones_of(text)] for text in self.texts]
-        self._lengths = np.array([len(i) for i in ids], np.int64)
-        self._padded = np.full((len(ids), int(self._lengths.max(initial=1))), -1, np.int64)
-        self._counts = np.zeros((len(ids), len(PHONES)), np.int16)
-        for row, sequence in enumerate(ids):
-            self._padded[row, : len(sequence)] = sequence
-            np.add.at(self._counts[row], sequence, 1)
-        self._words: dict[tuple[str, ...], str] = {}
-        for text in self.texts:
-            for word in words(text):
-                self._words.setdefault(phones_of(word), word)
+    def __init__(self, known: Iterable[str] | KnownTexts) -> None:
+        self.known = known if isinstance(known, KnownTexts) else KnownTexts.of(known)
+        self.texts = self.known.texts
+        self._padded = self.known.phones
+        there = self._padded >= 0
+        self._lengths = there.sum(axis=1)
+        # One number for each pair of a text and a phone, so that all are counted at once.
+        shape = (len(self.texts), len(PHONES))
+        pairs = self._padded + np.arange(shape[0])[:, None] * shape[1]
+        self._counts = np.bincount(pairs[there], minlength=shape[0] * shape[1]).reshape(shape).astype(np.int16)
+        self._words = self.known.words
         self._longest = max((len(p) for p in self._words), default=1)
 
     @classmethod
@@ -171,4 +199,6 @@ def corpus_texts(corpus: Corpus) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Captioner:
+    from ml.data.corpus.loader import load_corpus
+
     return Captioner(corpus_texts(load_corpus()))

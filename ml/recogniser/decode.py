@@ -45,7 +45,9 @@ def edit_distances(query: Sequence[int], references: Sequence[Sequence[int]]) ->
     return padded_distances(query, padded, lengths)
 
 
-def padded_distances(query: Sequence[int], padded: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def padded_distances(
+    query: Sequence[int], padded: NDArray[np.signedinteger], lengths: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """As `edit_distances`, for references `[N, width]` padded with -1 and their `lengths` [N]."""
     count, width = padded.shape
     positions = np.arange(width + 1)

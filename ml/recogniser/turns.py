@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.corpus.loader import Corpus, load_corpus
-from ml.data.corpus.schema import words
 from ml.data.synthesis.g2p import phones_of
 from ml.recogniser.recogniser import Recogniser
 from ml.turn_taking.words import Endings, Sort, sort_of
+
+if TYPE_CHECKING:  # as in `ml.recogniser.captions`
+    from ml.data.corpus.loader import Corpus
 
 LEAST = 1_600
 """Samples below which nothing can be recognised."""
@@ -37,6 +39,8 @@ class TurnEars:
 
 def questions_of(corpus: Corpus) -> Iterator[list[tuple[str, ...]]]:
     """Everything that the corpus has people say, as phones of its words."""
+    from ml.data.corpus.schema import words
+
     sound = lru_cache(maxsize=None)(phones_of)
     texts = [text for intent in corpus.intents.values() for _, text in intent.ask.items()]
     texts += [text for chain in corpus.chains for turn in chain.turns for _, text in turn.ask.items()]
@@ -49,4 +53,6 @@ def questions_of(corpus: Corpus) -> Iterator[list[tuple[str, ...]]]:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Endings:
+    from ml.data.corpus.loader import load_corpus
+
     return Endings(questions_of(load_corpus()))

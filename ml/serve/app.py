@@ -12,21 +12,24 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from ml.codec import CheckpointError
-from ml.recogniser import Recogniser
+from ml.recogniser import Recogniser, kept
 from ml.recogniser.turns import TurnEars
 from ml.serve import wire
 from ml.serve.engine import Engine, EngineConfig, Output
 from ml.serve.lab import Lab
 from ml.serve.metrics import serve_metrics
-from ml.serve.registry import Announcer
 from ml.serve.server import InferenceServer, ServerConfig
 from ml.serve.shelf import Offer, Shelf, ShelfError
 from ml.serve.sockets import Listener, bind
 from ml.vad import SegmenterConfig, SileroVad, VadBank
+
+if TYPE_CHECKING:  # a server that announces itself nowhere needs no Redis client
+    from ml.serve.registry import Announcer
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ class ServeOptions:
     weights: Path
     promoted: Path | None = None
     """Folder that is looked into before ``weights``: what an operator promoted."""
+    cache: Path | None = None
+    """Folder that keeps what was made of the corpus between starts; None: it is made every time."""
     preset: str = "hifi"
     s2s_preset: str = "cpu"
     tiny_talk: bool = False
@@ -91,8 +96,11 @@ def load_shelf(options: ServeOptions, device: torch.device) -> Shelf:
     return shelf
 
 
-def load_recogniser(*folders: Path | None) -> Recogniser | None:
-    """What gives approximate captions, ready to use, from the first folder that has it; None without any weights."""
+def load_recogniser(*folders: Path | None, cache: Path | None = None) -> Recogniser | None:
+    """What gives approximate captions, ready to use, from the first folder that has it; None without any weights.
+
+    `cache`: see `ServeOptions`.
+    """
     for path in (folder / "recogniser.safetensors" for folder in folders if folder is not None):
         if not path.exists():
             continue
@@ -101,8 +109,7 @@ def load_recogniser(*folders: Path | None) -> Recogniser | None:
         except (CheckpointError, OSError) as error:
             log.warning("no captions by %s: %s", path, error)
             continue
-        recogniser.captioner  # noqa: B018  made now: it takes half a second, which no conversation is to wait for
-        return recogniser
+        return Recogniser(recogniser.net, kept.shipped(cache).captioner)
     return None
 
 
@@ -125,7 +132,10 @@ class Service:
         capacity = options.engine.capacity
         vad = VadBank(SileroVad(), capacity, wire.FRAME_SAMPLES, options.segmenter) if options.vad else None
         self.stepper = shelf.stepper()
-        recogniser = load_recogniser(options.promoted, options.weights)
+        recogniser = load_recogniser(options.promoted, options.weights, cache=options.cache)
+        ears = None
+        if recogniser is not None and not options.tiny_talk:
+            ears = TurnEars(recogniser, kept.shipped(options.cache).endings)
         self.engine = Engine(
             self.stepper,
             vad,
@@ -133,7 +143,7 @@ class Service:
             self._publish,
             self._failed,
             talker=shelf.talker() if vad else None,
-            ears=TurnEars(recogniser) if recogniser is not None and not options.tiny_talk else None,
+            ears=ears,
         )
         self.lab = Lab(shelf.codec, device, lambda: self.engine.stats().active > 0, recogniser)
         self.server.lab = self.lab
@@ -159,6 +169,8 @@ class Service:
             except OSError as error:
                 raise StartError(f"cannot give metrics on {host}:{port}: {error}; choose another address") from error
         if self.options.registry and self.options.announce:
+            from ml.serve.registry import Announcer
+
             self._announcer = Announcer(self.options.registry, self.options.announce, self.server.describe)
             self._announcer.start()
         return [listener.address for listener in self._listeners]
@@ -200,6 +212,8 @@ async def run(options: ServeOptions) -> int:
         StartError, CheckpointError, VadError, ListenError: nothing was served; each is one line for the user.
     """
     sys.setswitchinterval(SWITCH_S)
+    # Of this thread, which loads; torch's threads that wait for one another cost more than they bring on shared cores.
+    torch.set_num_threads(options.engine.threads)
     device = choose_device(options.device)
     service = Service(load_shelf(options, device), device, options)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ml.serve import wire
 
 app = typer.Typer()
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @app.command()
@@ -30,6 +33,10 @@ def serve(
     ] = None,
     promoted: Annotated[
         Path | None, typer.Option("--promoted", help="Folder looked into before --weights: what an operator promoted.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder kept between starts.", show_default="cache in VOICE_VAR_DIR, or var"),
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help="Codec preset to serve.")] = "hifi",
     s2s: Annotated[str, typer.Option("--s2s", help="Preset of the speech-to-speech model for mode talk.")] = "cpu",
@@ -79,6 +86,7 @@ def serve(
             listen=[wire.parse_address(text) for text in listen],
             weights=weights or WEIGHTS_DIR,
             promoted=promoted,
+            cache=cache or _var_dir() / "cache",
             preset=preset,
             s2s_preset=s2s,
             tiny_talk=tiny_talk,
@@ -93,6 +101,11 @@ def serve(
     except (wire.WireError, StartError, CheckpointError, ListenError, VadError) as error:
         _refuse(str(error))
     raise typer.Exit(code)
+
+
+def _var_dir() -> Path:
+    """Where everything written at run time goes, by the rule of the web side's environment."""
+    return ROOT / Path(os.environ.get("VOICE_VAR_DIR", "").strip() or "var").expanduser()
 
 
 def _metrics_address(text: str) -> wire.Address | None:
