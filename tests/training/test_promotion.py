@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils.translation import gettext
 
 from apps.training import selectors, services
 from apps.training.models import Job, ModelVersion
@@ -143,3 +144,32 @@ def test_nothing_to_go_back_to() -> None:
     with pytest.raises(ServiceError) as error:
         services.version_roll_back(kind="codec", preset="hifi")
     assert error.value.code == "no_former"
+
+
+def test_what_cannot_be_put_in_its_place_changes_nothing() -> None:
+    """As on a full disk: the card cannot be written beside the weights."""
+    first, second = registered("first", b"one"), registered("second", b"two")
+    services.version_promote(version_id=first.pk)
+    in_the_way = production_dir() / ".codec-hifi.json.new"
+    (in_the_way / "something").mkdir(parents=True)
+    with pytest.raises(ServiceError) as error:
+        services.version_promote(version_id=second.pk)
+    assert (error.value.code, error.value.hint) == ("not_placed", _hint_to_make_room())
+    assert (production_dir() / "codec-hifi.safetensors").read_bytes() == b"one"
+    assert json.loads((production_dir() / "codec-hifi.json").read_text())["version"] == "first"
+    assert selectors.model_versions_in_production().get() == first
+    shutil.rmtree(in_the_way)
+    assert services.version_promote(version_id=second.pk).before == first
+
+
+def test_the_first_promotion_leaves_nothing_where_it_fails() -> None:
+    version = registered("first", b"one")
+    (production_dir() / ".codec-hifi.json.new" / "something").mkdir(parents=True)
+    with pytest.raises(ServiceError):
+        services.version_promote(version_id=version.pk)
+    assert not (production_dir() / "codec-hifi.safetensors").exists()
+    assert not selectors.model_versions_in_production().exists()
+
+
+def _hint_to_make_room() -> str:
+    return str(gettext("free some space or repair the folder, then promote it"))

@@ -103,6 +103,38 @@ def test_a_full_disk_is_named_and_the_run_can_be_resumed(new_job: Make) -> None:
     assert services.job_resume(job_id=job.pk).status == "queued"
 
 
+def test_on_a_disk_without_room_nothing_is_started(new_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = new_job(30)
+    with monkeypatch.context() as full:
+        full.setattr(loop, "MIN_FREE_BYTES", 1 << 60)
+        assert supervise(job).status == "failed"
+    assert (job.message, job.attempt) == ("the disk is full", 0)
+    assert "resume" in job.advice
+    services.job_resume(job_id=job.pk)
+    assert supervise(job).status == "succeeded"
+
+
+def test_a_dataset_that_is_gone_when_the_run_goes_on(new_job: Make, dataset: Any) -> None:
+    """The run keeps its checkpoint, and goes on once the recordings are there again."""
+    job = new_job(LONG)
+    with supervised(job) as thread:
+        services.job_cancel(job_id=job.pk)
+        thread.join(20)
+    audio, elsewhere = (dataset_folder(dataset.pk) / name for name in ("audio", "elsewhere"))
+    audio.rename(elsewhere)
+    services.job_resume(job_id=job.pk)
+    assert supervise(job).status == "failed"
+    assert "Two tones" in job.message
+    reached = int((run_folder(job.pk) / "checkpoint").read_text())
+    elsewhere.rename(audio)
+    services.job_resume(job_id=job.pk)
+    with supervised(job) as thread:
+        wait_for(job, lambda: len(starts(job)) == 2, "the second start")
+        services.job_cancel(job_id=job.pk)
+        thread.join(20)
+    assert starts(job) == [0, reached]
+
+
 def test_a_dataset_deleted_underneath(new_job: Make, dataset: Any) -> None:
     job = new_job(30)
     (dataset_folder(dataset.pk) / "audio").rename(dataset_folder(dataset.pk) / "elsewhere")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -58,7 +59,7 @@ def version_promote(*, version_id: int) -> Promotion:
     ones back and nothing is promoted.
 
     Raises:
-        ServiceError: unknown_version, not_served, bad_weights, refused.
+        ServiceError: unknown_version, not_served, bad_weights, refused, not_placed.
     """
     version = ModelVersion.objects.filter(pk=version_id).first()
     if version is None:
@@ -87,10 +88,16 @@ def version_promote(*, version_id: int) -> Promotion:
     try:
         _place(version, path)
         version = _set_stage(version.pk)
-    except BaseException:
+    except BaseException as error:
         if before is not None:
-            _place(before, version_path(before))
+            with contextlib.suppress(OSError):  # where nothing can be written, it lies there still
+                _place(before, version_path(before))
             load_into_servers(before, version_path(before))
+        if isinstance(error, OSError):
+            words = _("it cannot be put in its place: %(error)s") % {"error": error.strerror or error}
+            raise ServiceError(
+                "not_placed", words, _("free some space or repair the folder, then promote it")
+            ) from None
         raise
     return Promotion(version, before, tuple(answers))
 
@@ -138,12 +145,17 @@ def _set_stage(version_id: int) -> ModelVersion:
 
 
 def _place(version: ModelVersion, path: Path) -> None:
-    """Put weights and card where an inference server looks first at its start: weights by link, whole or not at all."""
+    """Put weights and card where an inference server looks first at its start: weights by link, both or none.
+
+    Raises:
+        OSError: there is no room, or no leave, to write; what was there stays.
+    """
     folder = production_dir()
     folder.mkdir(parents=True, exist_ok=True)
     places = {Kind.S2S: S2S_FILE, Kind.RECOGNISER: RECOGNISER_FILE}
     name = places.get(Kind(version.kind), f"{version.kind}-{version.preset}")
     card = path.with_suffix(".json")
+    ready = []
     for source, suffix in ((path, ".safetensors"), (card, ".json")):
         fresh = folder / f".{name}{suffix}.new"
         fresh.unlink(missing_ok=True)
@@ -151,4 +163,6 @@ def _place(version: ModelVersion, path: Path) -> None:
             fresh.write_text(json.dumps(version.card), encoding="utf-8")
         else:
             fresh.symlink_to(source.resolve())
-        os.replace(fresh, folder / f"{name}{suffix}")
+        ready.append((fresh, folder / f"{name}{suffix}"))
+    for fresh, target in ready:  # takes no room: once both are there, neither fails for that
+        os.replace(fresh, target)

@@ -113,8 +113,12 @@ def _adopt(job: Job, weights: Path, card: dict[str, Any], kind: str, preset: str
     home, partial = models_dir() / name, models_dir() / f".{name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for source in (weights, weights.with_suffix(".json")):
-        shutil.copyfile(source, partial / source.name)
+    try:
+        for source in (weights, weights.with_suffix(".json")):
+            shutil.copyfile(source, partial / source.name)
+    except OSError:  # half a copy takes the room that is lacking
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(home, ignore_errors=True)
     os.replace(partial, home)
     run = job.parent

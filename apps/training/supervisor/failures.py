@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 from pathlib import Path
@@ -43,6 +44,13 @@ def words_for(status: int | None, log: Path) -> tuple[str, str]:
     if status == 127:
         return last.removeprefix("error: "), _("run: make setup")
     return (last or _("it said nothing")), _("look at the log; clone the job and change what it names, or resume it")
+
+
+def words_for_os(error: OSError) -> tuple[str, str]:
+    """Message and advice for what the system refused to the supervisor."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _("the disk is full"), _("free some space, then resume it")
+    return str(error), _("free some space or repair the folder, then resume it")
 
 
 def _signal_name(number: int) -> str:

@@ -98,7 +98,7 @@ class Supervision:
             found.signal(signal.SIGTERM)
             return self._watch(found)
         except OSError as error:
-            return self._end(Job.Status.FAILED, str(error), _("free some space or repair the folder, then resume it"))
+            return self._end(Job.Status.FAILED, *failures.words_for_os(error))
         self.reader = ProgressReader(command.progress, command.total)
         self.reader.read()
         found = RunProcess.find(self.folder)
@@ -202,7 +202,7 @@ class Supervision:
         except ServiceError as fault:
             return self._end(Job.Status.FAILED, fault.message, fault.hint)
         except OSError as error:
-            return self._end(Job.Status.FAILED, str(error), _("free some space, then resume it"))
+            return self._end(Job.Status.FAILED, *failures.words_for_os(error))
         self._end(Job.Status.SUCCEEDED, result=result)
 
     def _end(self, status: str, message: str = "", advice: str = "", *, result: dict[str, Any] | None = None) -> None:
