@@ -57,6 +57,19 @@ def trainers_of(run: Path) -> list[int]:
     return [pid for pid, parent in found.items() if parent not in found]
 
 
+def children_of(pid: int) -> list[int]:
+    """Processes that `pid` has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_there(pid: int) -> bool:
+    """Whether the process runs still (one that is dead and not yet buried does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def losses(run: Path) -> dict[int, float]:
     """Loss by step, of steps that were done again the last."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines() if line.endswith("}")]
@@ -64,10 +77,12 @@ def losses(run: Path) -> dict[int, float]:
 
 
 class Desk:
-    """A stack, seen by an operator with a token."""
+    """A stack, seen by an operator with a token. ``patience_s``: how long it waits for anything; a trainer has the
+    lowest priority, and on a busy machine takes minutes to its first step."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, patience_s: float = PATIENCE_S) -> None:
         self.stack = stack
+        self.patience_s = patience_s
         self.token = stack.query(self._make_token)
 
     @staticmethod
@@ -94,12 +109,12 @@ class Desk:
             headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            with urllib.request.urlopen(request, timeout=self.patience_s) as answer:
                 content = answer.read()
                 return json.loads(content) if content else None
         except urllib.error.HTTPError as error:
             if error.code >= 500 and again:
-                wait_until(self.stack.ready, PATIENCE_S, "the product to be ready again")
+                wait_until(self.stack.ready, self.patience_s, "the product to be ready again")
                 return self.call(method, path, body, again=False)
             raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from None
 
@@ -152,7 +167,7 @@ class Desk:
             return ready(row)
 
         try:
-            wait_until(looked, PATIENCE_S, what, every_s=0.2)
+            wait_until(looked, self.patience_s, what, every_s=0.2)
         except TimeoutError as error:
             about = f"{last[0].status} at step {last[0].step}, {last[0].message}" if last else "no row"
             log = self.run_folder(job) / "log.txt"
@@ -182,7 +197,7 @@ class Desk:
         before = self.row(job)
         [trainer] = trainers_of(self.run_folder(job))
         old = self.stack.kill("worker")
-        self.stack.wait_back("worker", old, PATIENCE_S)
+        self.stack.wait_back("worker", old, self.patience_s)
         row = self.wait_for(
             job, lambda row: row.worker != before.worker and row.status == "running", "to be adopted by another worker"
         )
@@ -201,7 +216,10 @@ class Desk:
     def restart_postgres(self, job: str, servers: Any) -> None:
         """Postgres is killed (crash recovery at its start); the process goes on meanwhile, the row follows after."""
         before = self.row(job)
-        servers.postgres.stop(signal.SIGQUIT)
+        backends = children_of(servers.postgres.process.pid)
+        servers.postgres.stop(signal.SIGKILL)
+        # they see that it is gone, and leave by themselves; before that no other may start on their memory
+        wait_until(lambda: not any(map(is_there, backends)), self.patience_s, "its backends to leave")
         servers.postgres.start()
         row = self.wait_further(job)
         assert (row.pid, row.attempt) == (before.pid, before.attempt)
@@ -233,7 +251,9 @@ class Desk:
         try:
             metrics = folder / "metrics.jsonl"
             wait_until(
-                lambda: metrics.exists() and max(losses(folder), default=0) >= steps, PATIENCE_S, "the unbroken run"
+                lambda: metrics.exists() and max(losses(folder), default=0) >= steps,
+                self.patience_s,
+                "the unbroken run",
             )
         finally:
             process.terminate()
