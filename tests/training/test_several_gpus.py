@@ -52,7 +52,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
         run, steps = run_folder(job.pk), int(job.config["values"]["steps"])
         return kinds.Command([*kinds.launcher(job), str(PRETENDED), str(run), str(steps)], run / "metrics.jsonl", steps)
 
-    monkeypatch.setattr(loop.kinds, "command_of", command_of)
+    monkeypatch.setattr(kinds, "command_of", command_of)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         words[words.index("--threads") + 1] = "1"
         return kinds.Command(words, made.progress, made.total)
 
-    monkeypatch.setattr(loop.kinds, "command_of", command_of)
+    monkeypatch.setattr(kinds, "command_of", command_of)
 
 
 def supervise(job: Job) -> Job:

@@ -18,7 +18,7 @@ from django.utils import timezone, translation
 from apps.training import services
 from apps.training.models import DeviceLease, Job
 from apps.training.paths import dataset_folder, run_folder
-from apps.training.supervisor import loop
+from apps.training.supervisor import failures, loop
 from apps.training.supervisor.process import RunProcess, is_locked
 from tests.support.waiting import wait_until
 
@@ -101,6 +101,16 @@ def test_a_full_disk_is_named_and_the_run_can_be_resumed(new_job: Make) -> None:
     assert (job.status, job.message) == ("failed", "the disk is full")
     assert "resume" in job.advice
     assert services.job_resume(job_id=job.pk).status == "queued"
+
+
+def test_why_it_ended_is_read_from_the_last_start_however_it_is_wrapped(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("SafetensorError: Error while serializing: I/O error: No space left\non device (os error 28)\n")
+    with translation.override("en"):
+        assert failures.words_for(1, log)[0] == "the disk is full"
+        with log.open("a") as more:  # of the next start, with room again
+            more.write("--- attempt 2, 2026-01-01 00:00:00 +0000\nerror: batch must be positive\n")
+        assert failures.words_for(2, log)[0] == "batch must be positive"
 
 
 def test_on_a_disk_without_room_nothing_is_started(new_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,21 +29,27 @@ def tail(path: Path, lines: int = 200, block: int = 64_000) -> list[str]:
 
 def words_for(status: int | None, log: Path) -> tuple[str, str]:
     """Message and advice for a run that ended by itself with that exit status."""
-    lines = tail(log, 120)  # torchrun says where it failed at length
+    lines = _last_attempt(tail(log, 120))  # torchrun says where it failed at length
     last = lines[-1] if lines else ""
-    everything = "\n".join(lines)
+    everything = " ".join(" ".join(lines).split())  # a traceback is wrapped anywhere
     if "No space left on device" in everything or "Errno 28" in everything:
         return _("the disk is full"), _("free some space, then resume: it goes on from its last checkpoint")
     if "out of memory" in everything.lower() or "MemoryError" in everything:
         return _("the memory is used up: %(line)s") % {"line": last}, _("choose a smaller batch, or another device")
     if status is not None and status < 0:
         return _("it was ended by %(signal)s") % {"signal": _signal_name(-status)}, _("resume it")
-    if status == CONFIGURATION_ERROR or f"exitcode  : {CONFIGURATION_ERROR} " in everything:  # torchrun ends with 1
+    if status == CONFIGURATION_ERROR or f"exitcode : {CONFIGURATION_ERROR} " in everything:  # torchrun ends with 1
         found = next((line for line in reversed(lines) if line.startswith("error: ")), last)
         return found.removeprefix("error: "), _("clone the job and change what the message names")
     if status == 127:
         return last.removeprefix("error: "), _("run: make setup")
     return (last or _("it said nothing")), _("look at the log; clone the job and change what it names, or resume it")
+
+
+def _last_attempt(lines: list[str]) -> list[str]:
+    """What the last start said: what ailed an earlier one may be mended. The runner writes a line before each."""
+    began = (place for place in reversed(range(len(lines))) if lines[place].startswith("--- attempt "))
+    return lines[next(began, -1) + 1 :]
 
 
 def words_for_os(error: OSError) -> tuple[str, str]:
