@@ -24,7 +24,7 @@ def choice(
     corpus: Annotated[Path | None, typer.Option(help="Folder of corpus files; the shipped ones without it.")] = None,
     heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 8_000,
     variants: Annotated[int, typer.Option(help="Ways in which each phrasing is misheard and reworded in a pass.")] = 8,
-    epochs: Annotated[int, typer.Option(help="Passes.")] = 8,
+    epochs: Annotated[int, typer.Option(help="Passes.")] = 10,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
 ) -> None:
     """Fit the choice of answers on what a trained encoder hears; a few minutes on one core."""

@@ -36,7 +36,7 @@ FAR = 0.6
 """Share of phones that differ beyond which it does not matter how many do."""
 NO_PHONE = 255
 NEVER = -1e4
-_PRIME, _MASK = 1_000_003, (1 << 61) - 1
+HASH_PRIME, HASH_MASK = 1_000_003, (1 << 61) - 1
 
 
 def collapsed(path: Sequence[int], blank: int, silent: Sequence[int] = ()) -> list[int]:
@@ -57,7 +57,7 @@ def ngrams(phones: Sequence[int], buckets: int) -> list[int]:
     for start in range(len(marked)):
         code = 17
         for order, symbol in enumerate(marked[start : start + ORDERS[-1]], start=1):
-            code = (code * _PRIME + symbol * 97 + 7) & _MASK
+            code = (code * HASH_PRIME + symbol * 97 + 7) & HASH_MASK
             found.add(((code ^ (code >> 29)) * 31 + order) % buckets)
     return sorted(found)
 
@@ -120,7 +120,7 @@ class ActReader(nn.Module):
         follows = (config.n_plans, len(FOLLOWING), FOLLOWED)
         self.register_buffer("following", torch.full(follows, -1, dtype=torch.int16))
         self.register_buffer("weights", torch.zeros(5))
-        self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum", sparse=True)
+        self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum")
         self.choose = nn.Linear(width, acts)
         nn.init.normal_(self.grams.weight, std=0.3)
         nn.init.zeros_(self.choose.bias)
@@ -184,12 +184,16 @@ class ActReader(nn.Module):
         """Logits of the acts from buckets of n-grams alone; `dropout` hides that share of n-grams."""
         device = self.rarity.device
         flat = torch.tensor([g for row in grams for g in row], dtype=torch.int64, device=device)
-        counts = torch.tensor([len(row) for row in grams], device=device)
+        return self.logits_of(flat, torch.tensor([len(row) for row in grams], device=device), dropout)
+
+    def logits_of(self, flat: Tensor, counts: Tensor, dropout: float = 0.0) -> Tensor:
+        """The same of rows of `counts` buckets each that lie end to end in `flat`."""
+        device = flat.device
         weights = self.rarity[flat]
         if dropout:
             weights = weights * (torch.rand_like(weights) >= dropout)
-        rows = torch.repeat_interleave(torch.arange(len(grams), device=device), counts)
-        norms = torch.zeros(len(grams), device=device).index_add_(0, rows, weights.square()).clamp_min(1e-6).sqrt()
+        rows = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)
+        norms = torch.zeros(len(counts), device=device).index_add_(0, rows, weights.square()).clamp_min(1e-6).sqrt()
         offsets = counts.cumsum(0) - counts
         return self.choose(self.grams(flat, offsets, per_sample_weights=weights / norms[rows]))
 

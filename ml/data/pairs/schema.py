@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ml.data.corpus.schema import Split
 
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 """Raised when rendering changes what the same plan sounds like: every clip is then made anew."""
 
 ClipKind = Literal["voice", "talker", "human", "noise"]

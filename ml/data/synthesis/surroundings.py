@@ -12,6 +12,11 @@ from ml.data.synthesis.colour import active_rms, equalise, filters
 from ml.data.synthesis.speech import seeded
 from ml.data.synthesis.types import SAMPLE_RATE, Audio
 
+_DECAY = (0.15, 0.7)
+"""Seconds in which rooms die away by 60 dB: from a furnished bedroom to a bare kitchen."""
+_DIRECT_DB = (-3.0, 12.0)
+"""Direct sound above the rest: from two arm's lengths away in a live room to a telephone at the mouth."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -56,7 +61,8 @@ def vary(
     heard = audio.astype(np.float32)
     if plan.room:
         response = rooms[int(rng.integers(len(rooms)))] if rooms else synthetic_room(rng)
-        heard = in_room(heard, response, float(rng.uniform(0.15, 0.9)))
+        seconds, ratio_db = float(rng.uniform(*_DECAY)), float(rng.uniform(*_DIRECT_DB))
+        heard = in_room(heard, lived_in(response, seconds, ratio_db))
     if plan.noise:
         noise = _cut(noises[int(rng.integers(len(noises)))], len(heard), rng) if noises else coloured(len(heard), rng)
         heard = with_noise(heard, noise, plan.snr_db)
@@ -69,17 +75,49 @@ def vary(
     return np.clip(heard, -1.0, 1.0).astype(np.float32)
 
 
-def in_room(audio: Audio, response: Audio, wet: float) -> Audio:
-    """Convolve with an impulse response whose direct sound is put at time 0; ``wet`` scales what follows it."""
-    response = np.asarray(response, dtype=np.float32)
-    direct = int(np.argmax(np.abs(response)))
-    response = response[direct : direct + SAMPLE_RATE].copy()
-    peak = float(response[0])
-    if abs(peak) < 1e-9:
+def in_room(audio: Audio, response: Audio) -> Audio:
+    """Convolve with an impulse response, whose direct sound is put at time 0; same length."""
+    direct, rest = _split(response)
+    if abs(float(direct[0])) < 1e-9:
         return audio
-    response /= peak  # with its sign: a room recorded upside down keeps the voice's polarity
-    response[40:] *= wet
-    return signal.fftconvolve(audio, response)[: len(audio)].astype(np.float32)
+    # With its sign: a room recorded upside down keeps the voice's polarity.
+    whole = np.concatenate([direct, rest[:SAMPLE_RATE]]) / direct[0]
+    return signal.fftconvolve(audio, whole)[: len(audio)].astype(np.float32)
+
+
+def lived_in(response: Audio, seconds: float, ratio_db: float) -> Audio:
+    """An impulse response as that of a place where people talk to a screen: it dies away (by 60 dB) in `seconds` at the
+    most, and the direct sound stands `ratio_db` above the rest at the least.
+
+    Recorded responses are mostly of halls and churches, heard from afar (2 to 5 s, -10 to -20 dB); shaping decay and
+    ratio apart from each other makes rooms of them (Bryan 2020, "Impulse response data augmentation").
+    """
+    direct, rest = _split(response)
+    own = decay_of(rest)
+    if own > seconds:
+        rest = rest * np.exp(-6.91 * (1.0 / seconds - 1.0 / own) * np.arange(len(rest)) / SAMPLE_RATE)
+    power, wanted = float(np.square(rest).sum()), float(np.square(direct).sum()) * 10 ** (-ratio_db / 10)
+    if power > wanted:
+        rest = rest * np.sqrt(wanted / power)
+    return np.concatenate([direct, rest]).astype(np.float32)
+
+
+def decay_of(response: Audio) -> float:
+    """Seconds in which a response dies away by 60 dB, read off from -5 to -25 dB (Schroeder 1965, ISO 3382); 0 when it
+    is too short for that.
+    """
+    left = np.cumsum(np.square(response, dtype=np.float64)[::-1])[::-1]
+    if not len(left) or left[0] <= 0.0:
+        return 0.0
+    level = 10.0 * np.log10(left / left[0] + 1e-12)
+    return 3.0 * float(np.argmax(level < -25.0) - np.argmax(level < -5.0)) / SAMPLE_RATE
+
+
+def _split(response: Audio) -> tuple[Audio, Audio]:
+    """Direct sound (2.5 ms from the peak on) and all that follows."""
+    response = np.asarray(response, dtype=np.float32)
+    start = int(np.argmax(np.abs(response)))
+    return response[start : start + 40], response[start + 40 :]
 
 
 def synthetic_room(rng: np.random.Generator) -> Audio:

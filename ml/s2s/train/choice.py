@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ml.s2s.acts import ActReader, Weights, collapsed, ngrams
+from ml.s2s.acts import ActReader, Weights, collapsed
 from ml.s2s.alignment import score_of
 from ml.s2s.model import S2SModel
 from ml.s2s.phone_lm import Readings, sure
 from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
 from ml.s2s.train.confusions import Confusions
 from ml.s2s.train.data import Dialogues, padded
+from ml.s2s.train.gram_batches import GramTable
 
 if TYPE_CHECKING:
     from ml.data.corpus.loader import Corpus
@@ -41,11 +42,11 @@ class ChoiceConfig:
     """Ways in which each written phrasing is misheard and reworded in one pass; follow-ups four times as many."""
     strangers: float = 0.2
     """Share of examples that are none of the corpus's acts, where sentences are given."""
-    epochs: int = 8
+    epochs: int = 10
     """Passes."""
-    batch: int = 128
+    batch: int = 256
     """Examples per step."""
-    learning_rate: float = 1e-2
+    learning_rate: float = 2e-2
     """Peak rate of the n-gram vectors; a fifth of it for the rest. Both fall linearly."""
     dropout: float = 0.3
     """Share of n-grams hidden."""
@@ -204,34 +205,37 @@ def fit_choice(
 
 def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progress: Progress) -> None:
     config = examples.config
-    first = [ngrams(phones, reader.buckets) for phones, _ in examples.draw(rng)]
-    counts = np.zeros(reader.buckets)
-    for row in first:
-        counts[row] += 1
-    reader.rarity.copy_(torch.from_numpy(np.log(len(first) / (1.0 + counts)).clip(0.0)))
+    drawn = examples.draw(rng)
+    table = GramTable([phones for phones, _ in drawn], reader.buckets)
+    reader.rarity.copy_(torch.from_numpy(np.log(len(drawn) / (1.0 + table.occurrences())).clip(0.0)))
+    # A batch holds every other bucket: dense gradients take a third of the time that sparse ones did.
+    peaks = {"grams": config.learning_rate, "rest": config.learning_rate / 5}
     rest = [p for n, p in reader.named_parameters() if not n.startswith("grams")]
-    sparse = torch.optim.SparseAdam(list(reader.grams.parameters()), lr=config.learning_rate)
-    dense = torch.optim.AdamW(rest, lr=config.learning_rate / 5, weight_decay=0.05)
-    steps, done = config.epochs * -(-len(first) // config.batch), 0
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": list(reader.grams.parameters()), "weight_decay": 0.0, "name": "grams"},
+            {"params": rest, "weight_decay": 0.05, "name": "rest"},
+        ],
+        fused=True,
+    )
+    steps, done = config.epochs * -(-len(drawn) // config.batch), 0
     reader.requires_grad_(True).train()
-    for _ in progress(range(config.epochs), "choice"):
-        drawn = examples.draw(rng)
-        grams = [ngrams(phones, reader.buckets) for phones, _ in drawn]
-        order: list[int] = rng.permutation(len(drawn)).tolist()
+    for epoch in progress(range(config.epochs), "choice"):
+        if epoch:
+            drawn = examples.draw(rng)
+            table = GramTable([phones for phones, _ in drawn], reader.buckets)
+        acts = torch.tensor([act for _, act in drawn])
+        order = rng.permutation(len(drawn))
         for start in range(0, len(order), config.batch):
             part = order[start : start + config.batch]
-            share = max(0.02, 1.0 - done / steps)
-            sparse.param_groups[0]["lr"] = config.learning_rate * share
-            dense.param_groups[0]["lr"] = config.learning_rate / 5 * share
+            for group in optimizer.param_groups:
+                group["lr"] = peaks[group["name"]] * max(0.02, 1.0 - done / steps)
             done += 1
-            logits = reader.logits([grams[i] for i in part], config.dropout)
-            target = torch.tensor([drawn[i][1] for i in part])
-            loss = functional.cross_entropy(logits, target, label_smoothing=config.smoothing)
-            sparse.zero_grad()
-            dense.zero_grad()
+            logits = reader.logits_of(*table.rows(part), config.dropout)
+            loss = functional.cross_entropy(logits, acts[torch.from_numpy(part)], label_smoothing=config.smoothing)
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            sparse.step()  # type: ignore[no-untyped-call]
-            dense.step()
+            optimizer.step()
     reader.requires_grad_(False).eval()
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml.data.corpus.loader import load_corpus
 from ml.s2s.acts import CHAIN, FALLBACK, FOLLOWING, OPEN, ActReader, Acts, Weights, ngrams
@@ -15,6 +17,7 @@ from ml.s2s.phone_lm import sure
 from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
 from ml.s2s.train.choice import ChoiceConfig, Examples, _fit
 from ml.s2s.train.confusions import Confusions, aligned
+from ml.s2s.train.gram_batches import GramTable
 
 ACTS = Acts(
     names=("a", "b", "c/0", "c/1", "follow.again", "follow.why", NONE),
@@ -139,3 +142,12 @@ def test_mishearing_makes_as_many_errors_as_were_counted() -> None:
     assert len(said) == 38 * 20
     assert confusions.mishear([5, 7, 1], 0.0, rng) == [5, 7, 1]
     assert confusions.mishear([], 1.0, rng) == []
+
+
+@given(st.lists(st.lists(st.integers(0, 48), max_size=20), min_size=1, max_size=6), st.sampled_from([64, 1000, 32_768]))
+def test_many_sequences_have_the_n_grams_that_each_has_alone(sequences: list[list[int]], buckets: int) -> None:
+    table = GramTable(sequences, buckets)
+    flat, counts = table.rows(np.arange(len(sequences))[::-1].copy())
+    parts = [part.tolist() for part in flat.split(counts.tolist())]
+    assert parts == [ngrams(phones, buckets) for phones in sequences[::-1]]
+    assert table.occurrences().sum() == len(flat)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ml.data.synthesis import vary
 from ml.data.synthesis.colour import active_rms
-from ml.data.synthesis.surroundings import in_room, telephone, with_noise
+from ml.data.synthesis.surroundings import decay_of, in_room, lived_in, telephone, with_noise
 from ml.data.synthesis.types import Audio
 
 
@@ -43,9 +43,29 @@ def test_noise_stands_where_it_is_put(tone: Audio) -> None:
 def test_a_room_adds_no_delay(tone: Audio) -> None:
     response = np.zeros(4_000, dtype=np.float32)
     response[500], response[1_500] = -0.8, 0.3  # recorded rooms begin with silence, and may be inverted
-    heard = in_room(tone, response, 1.0)
+    heard = in_room(tone, response)
     assert np.allclose(heard[:1_000], tone[:1_000], atol=1e-5)
     assert np.abs(heard[1_100:] - tone[1_100:]).max() > 0.01
+
+
+@pytest.mark.parametrize("own", [0.1, 0.4, 2.0])
+@pytest.mark.parametrize(("seconds", "ratio_db"), [(0.2, -3.0), (0.7, 12.0)])
+@pytest.mark.parametrize("gain", [0.003, 0.1])
+def test_a_hall_becomes_a_room_and_a_dry_place_stays(seconds: float, ratio_db: float, own: float, gain: float) -> None:
+    count = 48_000
+    tail = gain * np.random.default_rng(3).standard_normal(count) * np.exp(-6.91 * np.arange(count) / (own * 16_000))
+    response = np.concatenate([np.zeros(100), [1.0], np.zeros(39), tail]).astype(np.float32)
+    shaped = lived_in(response, seconds, ratio_db)
+    assert decay_of(shaped[40:]) == pytest.approx(min(own, seconds), rel=0.15)
+    ratio = 10 * np.log10(1.0 / np.square(shaped[40:]).sum())
+    assert ratio >= ratio_db - 0.01
+    assert np.allclose(shaped[:40], response[100:140])
+
+
+def test_nothing_is_no_room() -> None:
+    assert decay_of(np.zeros(0, np.float32)) == 0.0
+    assert decay_of(np.zeros(100, np.float32)) == 0.0
+    assert len(lived_in(np.ones(10, np.float32), 0.3, 5.0)) == 10
 
 
 def test_the_telephone_carries_its_band_only(tone: Audio) -> None:
