@@ -36,7 +36,7 @@ class ChoiceConfig:
 
     heard: int = 8_000
     """Training questions that the encoder hears: they teach how it mishears, and are examples themselves."""
-    misheard: float = 1.2
+    misheard: float = 2.4
     """Errors put into phrasings that nobody spoke, in multiples of those that are made in words not learned."""
     variants: int = 8
     """Ways in which each written phrasing is misheard and reworded in one pass; follow-ups four times as many."""
