@@ -44,7 +44,7 @@ SIZES: dict[str, Size] = {
     size.name: size
     for size in (
         Size("tiny", 2, 1, 4, 1, 0.5, 2, 0.25, 1, 1, 0.06, 1, 1),
-        Size("base", None, None, 1_600, 2, 0.5, 8, 0.25, 2, 10, 0.06, 60, 200),
+        Size("base", None, None, 1_600, 2, 0.5, 8, 0.25, 2, 18, 0.06, 60, 200),
         Size("full", None, None, 8_000, 24, 0.6, 36, 0.35, 6, 24, 0.06, 200, 600),
     )
 }
