@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ml.cli import train_choice, train_recogniser, train_s2s, train_schema, train_second, train_speaking
+from ml.cli.train_options import Device, MaxMinutes, Resume, Run, Steps, Tensorboard, Threads
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(train_schema.schema)
@@ -29,21 +30,21 @@ def _train() -> None:
 @app.command()
 def codec(
     data: Annotated[list[Path], typer.Option(help="Folder of training audio; may be repeated.")],
-    run: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, metrics, best weights.")],
+    run: Run,
     config: Annotated[str, typer.Option(help="Recipe name, or a JSON file as stored by a run.")] = "hifi",
     validation: Annotated[
         list[Path] | None, typer.Option(help="Folder of held-out audio; by default a split by speaker of --data.")
     ] = None,
     validation_clips: Annotated[int, typer.Option(help="Clips used per validation.")] = 20,
-    steps: Annotated[int | None, typer.Option(help="Override the recipe's number of steps.")] = None,
+    steps: Steps = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: name=value, loss.mel=0.3.")
     ] = None,
-    max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
-    resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
+    max_minutes: MaxMinutes = 1e9,
+    resume: Resume = True,
     cache: Annotated[Path, typer.Option(help="Where decoded audio is kept between runs.")] = Path("var/cache"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
     fuse: Annotated[
         bool | None,
         typer.Option(
@@ -51,7 +52,7 @@ def codec(
             help="Compile the activations, where there is a C++ compiler; by default of models above 1 M parameters.",
         ),
     ] = None,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+    tensorboard: Tensorboard = True,
     samples: Annotated[int, typer.Option(help="Held-out clips written as FLAC at each validation.")] = 3,
 ) -> None:
     """Train TeluCodec."""

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ml.cli.train_options import CodecOption, Pairs, Threads
+
 
 def choice(
-    pairs: Annotated[Path, typer.Option(help="Folder of pairs with codes.")],
+    pairs: Pairs,
     weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens.")],
     out: Annotated[Path, typer.Option(help="Where the weights with the fitted choice are written; may be the same.")],
-    codec: Annotated[str, typer.Option(help="Codec preset whose codes are used, or its weights file.")] = "dialogue",
+    codec: CodecOption = "dialogue",
     buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 32_768,
     width: Annotated[int, typer.Option(help="Dimension of an n-gram's vector.")] = 112,
     sentences: Annotated[
@@ -25,7 +27,7 @@ def choice(
     heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 8_000,
     variants: Annotated[int, typer.Option(help="Ways in which each phrasing is misheard and reworded in a pass.")] = 8,
     epochs: Annotated[int, typer.Option(help="Passes.")] = 10,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Fit the choice of answers on what a trained encoder hears; a few minutes on one core."""
     from rich.progress import track

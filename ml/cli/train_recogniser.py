@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ml.cli.train_options import Device, MaxMinutes, Overrides, Resume, Run, Steps, Tensorboard, Threads
+
 
 def recogniser(
-    run: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, metrics, best weights.")],
+    run: Run,
     data: Annotated[list[Path] | None, typer.Option(help="Folder of clips with phones; may be repeated.")] = None,
     speak: Annotated[int, typer.Option(help="Clips synthesised on the spot (needs festival and espeak-ng).")] = 0,
     texts: Annotated[
@@ -20,13 +22,13 @@ def recogniser(
     rooms: Annotated[Path | None, typer.Option(help="Folder of room impulse responses.")] = None,
     limit: Annotated[int, typer.Option(help="Use at most this many clips; 0 for all.")] = 0,
     validation_clips: Annotated[int, typer.Option(help="Held-out clips used per validation.")] = 150,
-    steps: Annotated[int | None, typer.Option(help="Override the recipe's number of steps.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: name=value.")] = None,
-    max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
-    resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+    steps: Steps = None,
+    set_: Overrides = None,
+    max_minutes: MaxMinutes = 1e9,
+    resume: Resume = True,
+    device: Device = "auto",
+    threads: Threads = 0,
+    tensorboard: Tensorboard = True,
     export: Annotated[Path | None, typer.Option(help="At the end write the best weights and a card here.")] = None,
 ) -> None:
     """Train the phone recogniser (CTC) on clips with phones; speakers are held out for validation."""

@@ -8,22 +8,35 @@ from typing import Annotated, Any
 
 import typer
 
+from ml.cli.train_options import (
+    CodecOption,
+    Device,
+    MaxMinutes,
+    Overrides,
+    Pairs,
+    Resume,
+    Run,
+    Steps,
+    Tensorboard,
+    Threads,
+)
+
 
 def s2s(
-    pairs: Annotated[Path, typer.Option(help="Folder of pairs with codes (python -m ml data pairs, … data codes).")],
-    run: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, metrics, best weights.")],
+    pairs: Pairs,
+    run: Run,
     stage: Annotated[str, typer.Option(help="lm, dialogue or style; empty: as the configuration mixes them.")] = "",
     config: Annotated[
         str, typer.Option(help="Recipe name, or a JSON file as stored by a run; by default the stage's own.")
     ] = "",
-    codec: Annotated[str, typer.Option(help="Codec preset whose codes are used, or its weights file.")] = "dialogue",
-    steps: Annotated[int | None, typer.Option(help="Override the recipe's number of steps.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: name=value.")] = None,
-    max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
-    resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+    codec: CodecOption = "dialogue",
+    steps: Steps = None,
+    set_: Overrides = None,
+    max_minutes: MaxMinutes = 1e9,
+    resume: Resume = True,
+    device: Device = "auto",
+    threads: Threads = 0,
+    tensorboard: Tensorboard = True,
     samples: Annotated[int, typer.Option(help="Answers generated and written as FLAC at each validation.")] = 3,
     export: Annotated[
         Path | None, typer.Option(help="After each best validation write weights and a card here.")

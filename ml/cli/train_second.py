@@ -9,20 +9,33 @@ from typing import Annotated, Any
 
 import typer
 
+from ml.cli.train_options import (
+    CodecOption,
+    Device,
+    MaxMinutes,
+    Minutes,
+    Overrides,
+    Pairs,
+    Resume,
+    Run,
+    Tensorboard,
+    Threads,
+)
+
 
 def second(
-    pairs: Annotated[Path, typer.Option(help="Folder of pairs with codes.")],
+    pairs: Pairs,
     weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens; it does not change.")],
-    run: Annotated[Path, typer.Option(help="Folder of this run: checkpoints, metrics, best weights.")],
+    run: Run,
     out: Annotated[Path, typer.Option(help="Where the weights with the second reading are written; may be the same.")],
-    codec: Annotated[str, typer.Option(help="Codec preset whose codes are used, or its weights file.")] = "dialogue",
-    minutes: Annotated[float, typer.Option(help="Length of the schedule; 0 follows steps.")] = 60.0,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a setting: name=value.")] = None,
-    max_minutes: Annotated[float, typer.Option(help="Stop after this long, with a checkpoint.")] = 1e9,
-    resume: Annotated[bool, typer.Option(help="Continue the run in --run if there is one.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard logs into the run folder.")] = True,
+    codec: CodecOption = "dialogue",
+    minutes: Minutes = 60.0,
+    set_: Overrides = None,
+    max_minutes: MaxMinutes = 1e9,
+    resume: Resume = True,
+    device: Device = "auto",
+    threads: Threads = 0,
+    tensorboard: Tensorboard = True,
 ) -> None:
     """Train the second reading of questions on a trained encoder; fit the choice again afterwards."""
     from safetensors.torch import load_file

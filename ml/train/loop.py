@@ -14,9 +14,10 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -131,6 +132,9 @@ Config = TypeVar("Config", bound=LoopConfig)
 class LoopTrainer(ABC, Generic[Config]):
     """One run: model, average, optimizers and step counter, saved and restored together."""
 
+    part: ClassVar[str] = ""
+    """Prefix of what is trained in the weights of the whole model, for runs that train a part: `init` may be either."""
+
     def __init__(self, config: Config, run: Path, device: str, workers: Workers | None = None) -> None:
         config.check()
         torch.manual_seed(config.seed)
@@ -168,7 +172,12 @@ class LoopTrainer(ABC, Generic[Config]):
     # -- one step ----------------------------------------------------------------------------------------
 
     def _start_from(self, path: Path) -> None:
-        stored, own = load_file(path), self.model.state_dict()
+        try:
+            stored = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(f"init {path} cannot be read ({error}): name a .safetensors file of weights") from None
+        inner = {k.removeprefix(self.part): v for k, v in stored.items() if self.part and k.startswith(self.part)}
+        stored, own = inner or stored, self.model.state_dict()
         fitting = {k: v.to(own[k].dtype) for k, v in stored.items() if k in own and v.shape == own[k].shape}
         if not fitting:
             raise ConfigError(f"{path} holds no weight that fits this model; give a `best.safetensors` of this preset")

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml.codec.config import ConfigError
 from ml.recogniser.decode import edit_distance
 from ml.s2s.acts import collapsed
 from ml.s2s.model import S2SModel
@@ -70,6 +68,7 @@ def with_second(model: S2SModel, layers: int, passes: int) -> S2SModel:
 class SecondTrainer(LoopTrainer[SecondConfig]):
     """One run; the encoder of `listener` does not change."""
 
+    part = "second."
     model: SecondReading
 
     def __init__(self, config: SecondConfig, run: Path, device: str, dialogues: Dialogues, listener: S2SModel) -> None:
@@ -91,15 +90,6 @@ class SecondTrainer(LoopTrainer[SecondConfig]):
             self.listener.config, second_layers=self.config.layers, second_passes=self.config.passes
         )
         return SecondReading(shape)
-
-    def _start_from(self, path: Path) -> None:
-        """Start from the second reading of a finished model, or of a run like this."""
-        stored = load_file(path)
-        inner = {k.removeprefix("second."): v for k, v in stored.items() if k.startswith("second.")} or stored
-        try:
-            self.model.load_state_dict({k: v.float() for k, v in inner.items()})
-        except RuntimeError as error:
-            raise ConfigError(f"{path} holds no second reading of this shape: {error}") from None
 
     def losses(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.config.seed, step, 3))

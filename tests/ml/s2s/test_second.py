@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from ml.codec.config import ConfigError
 from ml.s2s import Conditions, S2SConfig, S2SConfigError, S2SModel, export_s2s, load_s2s
 from ml.s2s.phone_lm import sure
 from ml.s2s.train.data import Dialogues, model_config
@@ -96,6 +98,22 @@ def test_it_learns_and_a_resumed_run_repeats_the_unbroken_one(tmp_path: Path) ->
     second = trainer_of(tmp_path / "cut")
     assert second.resume()
     assert first + losses_of(second) == losses
+
+
+def test_it_goes_on_from_a_whole_model_and_from_a_run(tmp_path: Path) -> None:
+    first = trainer_of(tmp_path / "first", steps=3)
+    losses_of(first)
+    first.validate()
+    wider = with_second(first.listener, 2, 2)
+    assert wider.second is not None
+    wider.second.load_state_dict(load_file(tmp_path / "first" / "best.safetensors"))
+    export_s2s(wider, tmp_path / "whole.safetensors", {}, torch.float32)
+    for number, name in enumerate(("whole.safetensors", "first/best.safetensors")):
+        onward = trainer_of(tmp_path / str(number), init=str(tmp_path / name))
+        assert torch.equal(onward.model.ctc.weight, wider.second.ctc.weight)
+    for wrong in ("missing.safetensors", "first/config.json"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            trainer_of(tmp_path / "wrong", init=str(tmp_path / wrong))
 
 
 def test_shipped_weights_read_a_second_time_and_are_smaller(tmp_path: Path) -> None:
