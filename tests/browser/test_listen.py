@@ -98,7 +98,7 @@ def test_a_sample_is_heard_named_and_stopped_by_the_next(gallery: Gallery) -> No
     first.click()
     expect(first).to_have_attribute("aria-pressed", "true")
     expect(gallery.pressed).to_have_count(1)
-    gallery.wait_until_past(0.7)
+    gallery.wait_until_past(1.2)
     expect(first).to_have_attribute("style", re.compile(r"--at: *0\.\d"))  # how far it is, to be seen
     assert likeness(recording("ravi-happy"), gallery.take()) > 0.8
 
@@ -109,13 +109,11 @@ def test_a_sample_is_heard_named_and_stopped_by_the_next(gallery: Gallery) -> No
     assert gallery.page.evaluate("__players.length") == 1, "one player: two voices are never heard at a time"
     wait_until(lambda: "priya-neutral" in gallery.page.evaluate("__players[0].currentSrc"), 30, "the other recording")
     gallery.take()
-    gallery.wait_until_past(0.7)
-    heard = gallery.take()
+    expect(second).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)  # it came to its end
+    heard = gallery.take()  # the whole: a busy machine drops blocks of the listener, and one stretch is enough
     likely = likeness(recording("priya-neutral"), heard)
     assert likely > 0.8
     assert likeness(recording("ravi-happy"), heard) < likely
-
-    expect(second).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)  # it came to its end
     assert gallery.complaints == []
 
 
