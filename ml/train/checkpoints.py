@@ -1,4 +1,7 @@
-"""Resumable training checkpoints: one safetensors file and one JSON file each, written by write-and-rename."""
+"""Resumable training checkpoints: one safetensors file and one JSON file each, written by write-and-rename.
+
+The JSON file holds the other's sha256, so that a bit that was lost on disk is told before it is trained on.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from ml.codec.checkpoint import sha256_of
 
 _NAME = re.compile(r"^step-(\d{8})$")
 
@@ -54,7 +59,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> None:
     partial.mkdir(parents=True)
     tensors = {k: v.detach().contiguous().clone() for k, v in checkpoint.tensors.items()}
     save_file(tensors, partial / "state.safetensors")
-    (partial / "meta.json").write_text(json.dumps({"step": checkpoint.step, **checkpoint.meta}), encoding="utf-8")
+    meta = {"step": checkpoint.step, "sha256": sha256_of(partial / "state.safetensors"), **checkpoint.meta}
+    (partial / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
     for old in sorted(_steps(folder))[:-keep]:
@@ -75,6 +81,8 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
     path = folder / f"step-{max(steps):08d}"
     try:
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        if meta.get("sha256", digest := sha256_of(path / "state.safetensors")) != digest:
+            raise ValueError("its sha256 is not the one noted when it was written")
         return Checkpoint(int(meta["step"]), load_file(path / "state.safetensors"), meta)
     except Exception as error:
         raise ResumeError(f"{path} is damaged ({error}); delete that folder to resume from the one before") from error

@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from apps.accounts.services import token_create
 from apps.training import schema
 from apps.training.api import jobs as jobs_api
-from apps.training.models import Dataset, Job
+from apps.training.models import Dataset, Job, ModelVersion
 from apps.training.paths import run_folder
 from apps.training.schema import Field, Trainer
 from apps.voice.errors import ServiceError
@@ -143,6 +143,16 @@ def test_a_job_is_watched_stopped_and_resumed(api: APIClient, dataset: Dataset) 
     assert api.post(f"{address}/resume").json()["status"] == "queued"
     assert api.delete(address).status_code == 409
     assert api.get("/api/v1/jobs", {"status": "queued"}).json()["results"][0]["id"] == str(job.pk)
+
+
+def test_an_evaluation_is_as_large_as_asked(api: APIClient, dataset: Dataset) -> None:
+    version = ModelVersion.objects.create(kind="codec", preset="hifi", version="1", file="x", sha256="0" * 64)
+    Dataset.objects.filter(pk=dataset.pk).update(status="ready")
+    body = {"kind": "evaluate", "datasets": [str(dataset.pk)], "model_version": version.pk}
+    made = api.post("/api/v1/jobs", body | {"limit": 3}, format="json")
+    assert made.status_code == 201, made.content
+    assert Job.objects.get(pk=made.json()["id"]).config == {"limit": 3}
+    assert "limit" in api.post("/api/v1/jobs", body | {"limit": 0}, format="json").content.decode()
 
 
 def test_the_schema_of_all_trainers(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:

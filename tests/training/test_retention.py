@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from apps.training import services
 from apps.training.models import Job
 from apps.training.paths import cache_dir, dataset_folder, run_folder
 from apps.training.services import retention
+from apps.voice.errors import ServiceError
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +50,17 @@ def test_checkpoints_of_runs_long_over_go_and_the_rest_stays() -> None:
     assert (old / "best.safetensors").exists()
     assert (fresh / "checkpoints").exists()
     assert (waiting / "checkpoints").exists()
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew_without_a_word() -> None:
+    old, fresh = a_run("cancelled", retention.CHECKPOINT_DAYS + 1), a_run("cancelled", 1)
+    Job.objects.update(step=10)
+    retention.files_expire()
+    with pytest.raises(ServiceError, match="90 days after its end") as refused:
+        services.job_resume(job_id=uuid.UUID(old.name))
+    assert refused.value.code == "checkpoints_expired"
+    assert "clone it" in refused.value.hint
+    assert services.job_resume(job_id=uuid.UUID(fresh.name)).status == "queued"
 
 
 def test_folders_without_a_row_go_after_a_day() -> None:

@@ -95,6 +95,9 @@ class NewJobSerializer(serializers.Serializer[Any]):
         queryset=ModelVersion.objects.all(), required=False, default=None, help_text="What to evaluate or compare with."
     )
     version = serializers.CharField(max_length=40, required=False, help_text="Of an export: its name.")
+    limit = serializers.IntegerField(
+        min_value=1, max_value=1_000, required=False, help_text="Of an evaluation: so many recordings, or pairs a group."
+    )
 
 
 class CurvesSerializer(serializers.Serializer[Any]):
@@ -246,7 +249,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet):
 def _config_of(given: dict[str, Any]) -> dict[str, Any]:
     trainer_name = kinds.TRAINERS.get(Job.Kind(given["kind"]))
     if trainer_name is None:
-        return {"version": given["version"]} if "version" in given else {}
+        return {name: given[name] for name in ("version", "limit") if name in given}
     trainer = trainers().get(trainer_name)
     if trainer is None:
         raise ValidationError({"kind": [f"this build has no training of {trainer_name}"]})

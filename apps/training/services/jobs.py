@@ -17,6 +17,7 @@ from apps.training import kinds
 from apps.training.dispatch import send_job_on_commit
 from apps.training.models import Dataset, Job, ModelVersion
 from apps.training.paths import run_folder
+from apps.training.services import retention
 from apps.voice.errors import ServiceError
 
 Status = Job.Status
@@ -123,11 +124,14 @@ def job_resume(*, job_id: UUID) -> Job:
     """Queue a job again that was cancelled, failed or was interrupted; it goes on from its last checkpoint.
 
     Raises:
-        ServiceError: job_not_over.
+        ServiceError: job_not_over, or checkpoints_expired (see ``retention``).
     """
     job = job_locked(job_id)
     if job.status not in (Status.CANCELLED, Status.FAILED, Status.INTERRUPTED):
         raise ServiceError("job_not_over", _("only a job that stopped can be resumed"), _("wait, or cancel it first"))
+    if job.step and retention.checkpoints_expired(job):  # else it would begin anew without a word
+        words = _("its checkpoints were removed %(days)d days after its end") % {"days": retention.CHECKPOINT_DAYS}
+        raise ServiceError("checkpoints_expired", words, _("clone it; its best weights can be where the new one starts"))
     job.status = Status.QUEUED
     job.cancel_requested = False
     job.fruitless = 0

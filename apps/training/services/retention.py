@@ -10,8 +10,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from apps.training import kinds
 from apps.training.models import Dataset, Job
-from apps.training.paths import cache_dir, training_dir
+from apps.training.paths import cache_dir, run_folder, training_dir
 
 CACHE_DAYS = 7
 CHECKPOINT_DAYS = 90
@@ -27,7 +28,7 @@ def files_expire() -> int:
             removed += 1
     limit = timezone.now() - timedelta(days=CHECKPOINT_DAYS)
     for job_id in Job.objects.filter(status__in=Job.FINAL, ended_at__lt=limit).values_list("pk", flat=True):
-        folder = training_dir() / "jobs" / str(job_id) / "checkpoints"
+        folder = run_folder(job_id) / "checkpoints"
         if folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
@@ -35,6 +36,13 @@ def files_expire() -> int:
     removed += _orphans(training_dir() / "jobs", known)
     known = {str(pk) for pk in Dataset.objects.values_list("pk", flat=True)}
     return removed + _orphans(training_dir() / "datasets", known)
+
+
+def checkpoints_expired(job: Job) -> bool:
+    """Whether the checkpoints of this training are gone because it has been over for so long."""
+    if job.kind not in kinds.TRAINERS or job.ended_at is None or (run_folder(job.pk) / "checkpoints").is_dir():
+        return False
+    return job.ended_at < timezone.now() - timedelta(days=CHECKPOINT_DAYS)
 
 
 def _orphans(folder: Path, known: set[str]) -> int:

@@ -80,6 +80,7 @@ def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
         "others": selectors.jobs().filter(kind=job.kind).exclude(pk=job.pk)[:20] if job.is_training else [],
         "made": job.versions.all(),
         "children": job.children.all()[:20],
+        "run_folder": run_folder(job_id),
     }
     return render(request, "training/job.html", context)
 

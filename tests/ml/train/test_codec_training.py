@@ -95,7 +95,12 @@ def test_only_the_newest_checkpoints_stay_and_damage_is_named(bank: ClipBank, tm
         trainer.save()
     kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert kept == ["step-00000002", "step-00000003"]
-    (tmp_path / "checkpoints" / "step-00000003" / "state.safetensors").write_bytes(b"x")
+    weights = tmp_path / "checkpoints" / "step-00000003" / "state.safetensors"
+    written = weights.read_bytes()
+    weights.write_bytes(written[:-1] + bytes([written[-1] ^ 1]))  # readable, and not what was written
+    with pytest.raises(ResumeError, match=r"step-00000003 is damaged \(its sha256"):
+        latest_checkpoint(tmp_path / "checkpoints")
+    weights.write_bytes(b"x")
     with pytest.raises(ResumeError, match="step-00000003 is damaged"):
         latest_checkpoint(tmp_path / "checkpoints")
 
