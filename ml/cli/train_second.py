@@ -25,10 +25,11 @@ from ml.cli.train_options import (
 
 def second(
     pairs: Pairs,
-    weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens; it does not change.")],
+    weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens; they do not change.")],
     run: Run,
     out: Annotated[Path, typer.Option(help="Where the weights with the second reading are written; may be the same.")],
     codec: CodecOption = "dialogue",
+    encoder: Annotated[bool, typer.Option(help="The encoder learns too, from where it is.")] = False,
     minutes: Minutes = 60.0,
     set_: Overrides = None,
     max_minutes: MaxMinutes = 1e9,
@@ -45,6 +46,7 @@ def second(
     from ml.data.pairs import PairSet, codes_key
     from ml.s2s.checkpoint import export_s2s, load_s2s
     from ml.s2s.train.data import Dialogues
+    from ml.s2s.train.ear import EarTrainer
     from ml.s2s.train.second import SecondConfig, SecondTrainer, with_second
 
     device = device_of(device, threads)
@@ -52,12 +54,15 @@ def second(
     voice = load_codec(Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors")
     card, listener = read_card(weights), load_s2s(weights)
     found = PairSet.load(pairs, codes_key(voice))
-    trainer = SecondTrainer(chosen, run, device, Dialogues(found, listener.config, card["plans"]), listener)
+    trainer = (EarTrainer if encoder else SecondTrainer)(
+        chosen, run, device, Dialogues(found, listener.config, card["plans"]), listener
+    )
 
     def export() -> None:
-        wider = with_second(listener.cpu(), chosen.layers, chosen.passes)
-        assert wider.second is not None
-        wider.second.load_state_dict(load_file(run / "best.safetensors"))
+        wider = with_second(listener.cpu(), chosen)
+        wider.load_state_dict(
+            {trainer.part + k: v for k, v in load_file(run / "best.safetensors").items()}, strict=False
+        )
         note = json.loads((run / "best.json").read_text(encoding="utf-8"))
         export_s2s(wider.eval(), out, {**card, "second": {"settings": chosen.to_dict(), "best": note}})
         listener.to(device)

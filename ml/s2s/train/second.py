@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ml.recogniser.decode import edit_distance
 from ml.s2s.acts import collapsed
+from ml.s2s.config import S2SConfig
 from ml.s2s.model import S2SModel
 from ml.s2s.second import SecondReading
 from ml.s2s.train.config import S2STrainConfig
@@ -52,10 +53,9 @@ class SecondConfig(LoopConfig):
     average_decay: float = 0.995
 
 
-def with_second(model: S2SModel, layers: int, passes: int) -> S2SModel:
-    """`model` with room for a second reading of that shape, which is random."""
-    config = dataclasses.replace(model.config, second_layers=layers, second_passes=passes)
-    wider = S2SModel(config)
+def with_second(model: S2SModel, run: SecondConfig) -> S2SModel:
+    """`model` with room for the second reading of that run, which is random."""
+    wider = S2SModel(second_shape(model.config, run))
     kept = {k: v for k, v in model.state_dict().items() if not k.startswith("second.")}
     wider.load_state_dict(kept, strict=False)
     for head in ("plan_head", "intent_head"):
@@ -65,11 +65,15 @@ def with_second(model: S2SModel, layers: int, passes: int) -> S2SModel:
     return wider
 
 
+def second_shape(model: S2SConfig, run: SecondConfig) -> S2SConfig:
+    """The shape of a model with the second reading of that run."""
+    return dataclasses.replace(model, second_layers=run.layers, second_passes=run.passes)
+
+
 class SecondTrainer(LoopTrainer[SecondConfig]):
     """One run; the encoder of `listener` does not change."""
 
     part = "second."
-    model: SecondReading
 
     def __init__(self, config: SecondConfig, run: Path, device: str, dialogues: Dialogues, listener: S2SModel) -> None:
         self.dialogues = dialogues
@@ -86,24 +90,21 @@ class SecondTrainer(LoopTrainer[SecondConfig]):
         self.buckets = Buckets(lengths, config.batch_frames, config.seed)
 
     def build(self) -> nn.Module:
-        shape = dataclasses.replace(
-            self.listener.config, second_layers=self.config.layers, second_passes=self.config.passes
-        )
-        return SecondReading(shape)
+        return SecondReading(second_shape(self.listener.config, self.config))
 
     def losses(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.config.seed, step, 3))
         rows = [self.dialogues.cut_question(self.train[i], rng, self.cut) for i in self.buckets.batch(step)]
         codes, frames = padded([codes for codes, _ in rows], self.listener.config.levels)
+        codes, frames = codes.to(self.device), frames.to(self.device)
         # CTC needs a step per phone and one between equal neighbours
         told = [
             list(phones) if 2 * int(n) > 1.1 * len(phones) else [] for (_, phones), n in zip(rows, frames, strict=True)
         ]
         counts = torch.tensor([len(phones) for phones in told])
         flat = torch.tensor([phone for phones in told for phone in phones], dtype=torch.int64)
-        vectors, there = self._heard(codes, frames, rng)
         each = []
-        for logits in self.forward_model(vectors, there):
+        for logits in self._read(self.forward_model, codes, frames, self._disguised(codes, rng)):
             log_probs = functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
             blank = logits.shape[-1] - 1
             lost = functional.ctc_loss(
@@ -113,30 +114,34 @@ class SecondTrainer(LoopTrainer[SecondConfig]):
         loss = each[-1] + self.config.early * torch.stack(each[:-1]).sum() if each[:-1] else each[-1]
         return {"loss": loss, "ctc": each[-1], "first": each[0]}
 
-    @torch.no_grad()
-    def _heard(self, codes: Tensor, frames: Tensor, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
-        """Encoder vectors and which there are; with `rng` of questions that are masked, noisy and coarse by chance."""
+    def _disguised(self, codes: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        """What masks questions, makes them noisy and coarse by chance, as `Encoder.forward` takes it."""
         config, count, time = self.config, codes.shape[0], codes.shape[2]
-        levels = keep = noise = None
-        if rng is not None:
-            most = self.listener.config.levels
-            few = rng.random(count) < config.fewer_levels
-            levels = torch.from_numpy(np.where(few, rng.integers(2, most + 1, count), most)).to(self.device)
-            hidden = np.ones((count, time), np.bool_)
-            for row in range(count):
-                for _ in range(int(rng.integers(0, config.mask_spans + 1))):
-                    start = int(rng.integers(0, time))
-                    hidden[row, start : start + int(rng.integers(1, 7))] = False
-            keep = torch.from_numpy(hidden).to(self.device)
-            noisy = (rng.random(count) < 0.5) * rng.uniform(0.0, config.question_noise, count)
-            noise = torch.from_numpy(noisy.astype(np.float32)).to(self.device)
-        codes, frames = codes.to(self.device), frames.to(self.device)
-        vectors, _ = self.listener.encoder(self.listener.books, codes, frames, levels=levels, keep=keep, noise=noise)
-        return vectors, torch.arange(time, device=self.device) < frames[:, None]
+        most = self.listener.config.levels
+        few = rng.random(count) < config.fewer_levels
+        levels = np.where(few, rng.integers(2, most + 1, count), most)
+        hidden = np.ones((count, time), np.bool_)
+        for row in range(count):
+            for _ in range(int(rng.integers(0, config.mask_spans + 1))):
+                start = int(rng.integers(0, time))
+                hidden[row, start : start + int(rng.integers(1, 7))] = False
+        noisy = ((rng.random(count) < 0.5) * rng.uniform(0.0, config.question_noise, count)).astype(np.float32)
+        found = {"levels": levels, "keep": hidden, "noise": noisy}
+        return {name: torch.from_numpy(values).to(self.device) for name, values in found.items()}
+
+    def _read(self, model: nn.Module, codes: Tensor, frames: Tensor, disguise: dict[str, Tensor]) -> list[Tensor]:
+        """Phone logits of questions, from the least to the best."""
+        with torch.no_grad():
+            vectors, _ = self.listener.encoder(self.listener.books, codes, frames, **disguise)
+        found: list[Tensor] = model(vectors, self._there(codes, frames))
+        return found
+
+    def _there(self, codes: Tensor, frames: Tensor) -> Tensor:
+        return torch.arange(codes.shape[2], device=self.device) < frames[:, None]
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> tuple[dict[str, float], float]:
-        """Phone error rate of held-out questions, all and by the group of voices and wordings; lower is better."""
+        """Phone error rate of held-out questions, of the best and of the least reading."""
         clips, blank = self.dialogues.set.questions, self.listener.config.n_phones
         wrong: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for start in range(0, len(self.held), 40):
@@ -144,11 +149,12 @@ class SecondTrainer(LoopTrainer[SecondConfig]):
             cut = [clips[i].codes[:, max(0, clips[i].speech[0] - 3) : clips[i].speech[1] + 5] for i in part]
             codes, frames = padded(cut, self.listener.config.levels)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.autocast):
-                vectors, there = self._heard(codes, frames, None)
-                paths = model(vectors, there)[-1].argmax(-1).tolist()
-            for i, path, length in zip(part, paths, frames.tolist(), strict=True):
-                phones = list(clips[i].phones)
-                wrong["phone_error"][0] += edit_distance(phones, collapsed(path[: 2 * length], blank))
-                wrong["phone_error"][1] += len(phones)
+                each = self._read(model, codes.to(self.device), frames.to(self.device), {})
+            for name, logits in (("phone_error", each[-1]), ("first_phone_error", each[0])):
+                paths = logits.argmax(-1).tolist()
+                for i, path, length in zip(part, paths, frames.tolist(), strict=True):
+                    phones = list(clips[i].phones)
+                    wrong[name][0] += edit_distance(phones, collapsed(path[: 2 * length], blank))
+                    wrong[name][1] += len(phones)
         figures = {name: bad / max(1, total) for name, (bad, total) in wrong.items()}
         return figures, -figures["phone_error"]

@@ -14,6 +14,7 @@ from ml.codec.config import ConfigError
 from ml.s2s import Conditions, S2SConfig, S2SConfigError, S2SModel, export_s2s, load_s2s
 from ml.s2s.phone_lm import sure
 from ml.s2s.train.data import Dialogues, model_config
+from ml.s2s.train.ear import EarTrainer
 from ml.s2s.train.second import SecondConfig, SecondTrainer, with_second
 
 from .conftest import random_model
@@ -29,12 +30,12 @@ def reading() -> S2SModel:
     return random_model(phrase_buckets=512, n_acts=4, second_layers=1, second_passes=2)
 
 
-def trainer_of(run: Path, **changes: Any) -> SecondTrainer:
+def trainer_of(run: Path, kind: type[SecondTrainer] = SecondTrainer, **changes: Any) -> SecondTrainer:
     pairs: Any = toy_pairs()
     dialogues = Dialogues(pairs, model_config(pairs, "tiny"))
     torch.manual_seed(1)
     listener = S2SModel(dialogues.model)
-    return SecondTrainer(dataclasses.replace(FAST, **changes), run, "cpu", dialogues, listener)
+    return kind(dataclasses.replace(FAST, **changes), run, "cpu", dialogues, listener)
 
 
 def test_padding_has_no_part_in_it(reading: S2SModel) -> None:
@@ -104,7 +105,7 @@ def test_it_goes_on_from_a_whole_model_and_from_a_run(tmp_path: Path) -> None:
     first = trainer_of(tmp_path / "first", steps=3)
     losses_of(first)
     first.validate()
-    wider = with_second(first.listener, 2, 2)
+    wider = with_second(first.listener, first.config)
     assert wider.second is not None
     wider.second.load_state_dict(load_file(tmp_path / "first" / "best.safetensors"))
     export_s2s(wider, tmp_path / "whole.safetensors", {}, torch.float32)
@@ -116,9 +117,28 @@ def test_it_goes_on_from_a_whole_model_and_from_a_run(tmp_path: Path) -> None:
             trainer_of(tmp_path / "wrong", init=str(tmp_path / wrong))
 
 
+def test_the_encoder_learns_too_from_where_it_is(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path / "ear", EarTrainer)
+    listened = {k: v.clone() for k, v in trainer.listener.encoder.state_dict().items()}
+    began = trainer.model.encoder.state_dict()
+    assert all(torch.equal(v, began[k]) for k, v in listened.items())
+    before = trainer.measure(trainer.averaged())[0]
+    losses = losses_of(trainer)
+    after = trainer.measure(trainer.averaged())[0]
+    assert after["phone_error"] < before["phone_error"]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert not torch.equal(trainer.model.encoder.enter.weight, listened["enter.weight"])
+    assert all(torch.equal(v, trainer.listener.encoder.state_dict()[k]) for k, v in listened.items())
+    trainer.validate()
+    wider = with_second(trainer.listener, trainer.config)
+    whole = wider.load_state_dict(load_file(tmp_path / "ear" / "best.safetensors"), strict=False)
+    assert not whole.unexpected_keys
+    assert {name.partition(".")[0] for name in whole.missing_keys}.isdisjoint({"encoder", "second"})
+
+
 def test_shipped_weights_read_a_second_time_and_are_smaller(tmp_path: Path) -> None:
     listener = random_model(phrase_buckets=2_048, n_acts=4)
-    wider = with_second(listener, 1, 2).eval()
+    wider = with_second(listener, SecondConfig(layers=1, passes=2)).eval()
     assert wider.second is not None
     export_s2s(listener, tmp_path / "whole.safetensors", {}, torch.float32)
     export_s2s(wider, tmp_path / "s2s.safetensors", {})
