@@ -73,7 +73,7 @@ def test_an_export_is_staged_with_card_and_lineage(trained: Trained) -> None:
 
 
 def test_it_is_measured_on_pairs_and_the_figures_stay_with_it(trained: Trained) -> None:
-    body = {"kind": "evaluate", "model_version": trained.version["id"], "datasets": [trained.dataset]}
+    body = {"kind": "evaluate", "model_version": trained.version["id"], "datasets": [trained.dataset], "limit": 2}
     job = done(trained.desk, trained.desk.call("POST", "jobs", body))
     figures = trained.desk.call("GET", f"models/{trained.version['id']}")["metrics"]["Few pairs"]
     assert figures == job["result"]
