@@ -158,6 +158,11 @@ class ActReader(nn.Module):
 
     # -- use ---------------------------------------------------------------------------------------------
 
+    def prepare(self) -> None:
+        """Make now what would be made when the first question is over."""
+        self.language()
+        self._known()
+
     def forward(self, heard: Sequence[Readings], before: Sequence[Sequence[int]]) -> Tensor:
         """`heard`: the questions as they may have been; `before`: plans of earlier turns, newest last, -1 where one
         is unknown.

@@ -14,9 +14,9 @@ from torch.nn.utils.rnn import pad_sequence
 from ml.codec.streaming import StreamState
 from ml.s2s.acts import collapsed
 from ml.s2s.batch import UNKNOWN, Conditions
-from ml.s2s.phone_lm import sure
+from ml.s2s.phone_lm import Readings, sure
 from ml.s2s.sampling import Sampling, draw, uniforms
-from ml.s2s.state import Row, S2SState, S2SStateError
+from ml.s2s.state import Row, S2SState, S2SStateError, WholeQuestion
 
 if TYPE_CHECKING:
     from ml.s2s.model import S2SModel
@@ -116,6 +116,26 @@ def _questions(model: S2SModel, state: S2SState, rows: list[int]) -> tuple[Tenso
     return padded, there, [paths[row] for row in rows]
 
 
+def has_read(state: S2SState, row: int) -> bool:
+    """See `S2SModel.has_read`."""
+    whole = state.rows[row].whole
+    return whole is not None and whole.frames == state.rows[row].frames
+
+
+@torch.inference_mode()
+def read_whole(model: S2SModel, state: S2SState, rows: Sequence[int]) -> None:
+    """See `S2SModel.read_whole`."""
+    state.index(rows)
+    if missing := [row for row in rows if not has_read(state, row)]:
+        vectors, there, paths = _questions(model, state, missing)
+        heard: list[Readings] = []
+        if model.phrases is not None:
+            heard = model.heard_again(vectors, there) or [sure(collapsed(p, model.config.n_phones)) for p in paths]
+        for i, row in enumerate(missing):
+            readings = heard[i] if heard else []
+            state.rows[row].whole = WholeQuestion(state.rows[row].frames, vectors[i, there[i]], readings)
+
+
 @torch.inference_mode()
 def begin(
     model: S2SModel,
@@ -138,14 +158,17 @@ def begin(
         if state.rows[row].answering:
             raise S2SStateError(f"row {row} answers already: rewind, remember or clear it first")
     config = model.config
-    vectors, there, paths = _questions(model, state, rows)
+    read_whole(model, state, rows)
+    whole = [question for row in rows if (question := state.rows[row].whole) is not None]
+    vectors = pad_sequence([question.vectors for question in whole], batch_first=True)
+    lengths = torch.tensor([len(question.vectors) for question in whole], device=state.device)
+    there = torch.arange(vectors.shape[1], device=state.device) < lengths[:, None]
     remembered = state.remembered(rows)
     memory = model.memory.marked(state.memory[index])[:, : remembered.shape[1]]
     understood = model.understand(vectors, there, memory, remembered)
     if model.phrases is not None:
         before = [state.rows[row].plans[::-1] for row in rows]
-        heard = model.heard_again(vectors, there) or [sure(collapsed(path, config.n_phones)) for path in paths]
-        understood = understood._replace(plan_logits=model.phrases(heard, before))
+        understood = understood._replace(plan_logits=model.phrases([question.readings for question in whole], before))
     for row, seed in zip(rows, seeds, strict=True):
         state.draws[row] = uniforms(seed, config.max_frames + 1, config.levels + 1).to(state.device)
     plan = index.new_full((len(rows),), config.n_plans)

@@ -191,6 +191,16 @@ class S2SModel(nn.Module):
         """Question frames as they come: codes int64 `[n, levels, k]`, k >= 0, of the n rows named."""
         live.listen(self, codes, state, rows)
 
+    def read_whole(self, state: S2SState, rows: Sequence[int]) -> None:
+        """Read the questions of rows as if they were over: the first half of `begin`'s work, for who does not want to
+        do all of it at once. What is heard after it makes it void.
+        """
+        live.read_whole(self, state, rows)
+
+    def has_read(self, state: S2SState, row: int) -> bool:
+        """Whether `begin` finds that half done."""
+        return live.has_read(state, row)
+
     def begin(
         self,
         state: S2SState,

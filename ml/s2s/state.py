@@ -16,10 +16,23 @@ from ml.codec.streaming import StreamState
 from ml.s2s.config import S2SConfig
 from ml.s2s.decoder import Caches
 from ml.s2s.encoder import Encoder
+from ml.s2s.phone_lm import Readings
 
 
 class S2SStateError(ValueError):
     """A call that a row's state does not allow; the message says what to do first."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeQuestion:
+    """A question read as if it were over."""
+
+    frames: int
+    """Its length, by which what was read is known to be out of date."""
+    vectors: Tensor
+    """`[T, encoder_width]`, with those of the last, unfinished chunk."""
+    readings: Readings
+    """Its phones, in several ways; none in a model that does not choose by them."""
 
 
 @dataclass(slots=True)
@@ -48,6 +61,8 @@ class Row:
     """Frames after which it moves on by itself."""
     path: list[int] = field(default_factory=list)
     """Likeliest phone classes of the newest question frames, two per frame, as far as `heard` goes."""
+    whole: WholeQuestion | None = None
+    """What was read ahead of `begin`."""
     memory: list[tuple[bool, bool]] = field(default_factory=list)
     """Remembered turns, newest first: whether there is a question and an answer side."""
     plans: list[int] = field(default_factory=list)
@@ -119,6 +134,7 @@ class S2SState:
             buffer.index_fill_(0, index, 0.0)
         for row in rows:
             self.rows[row].heard = self.rows[row].pending = 0
+            self.rows[row].whole = None
             self.rows[row].path.clear()
 
     def reset(self, rows: Sequence[int] | None = None) -> None:

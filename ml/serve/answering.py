@@ -50,7 +50,7 @@ class AnswerMaker:
 
     def next_due_ns(self, rows: Sequence[Conversation], now_ns: int) -> int | None:
         """When there is something to do; None while there is nothing."""
-        if any(c.hears_now or self._may_begin(c, now_ns) for c in rows):
+        if any(_listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows):
             return now_ns
         times = [self.due_ns(c.answer, now_ns) for c in rows if c.answer is not None]
         return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
@@ -67,8 +67,10 @@ class AnswerMaker:
         for c in rows:
             if c.answer is not None:
                 consider(self.due_ns(c.answer, now_ns), partial(self._step_all, c.talker, rows))
-            elif c.hears_now:
+            elif _listens(c):
                 consider(now_ns - len(c.backlog) * _CODE_NS, partial(self._listen_all, c, rows))
+            elif c.wished_ns is not None and not c.talker.has_read(c.row):
+                consider(c.wished_ns, partial(c.talker.read_whole, c.row))
             elif c.wished_ns is not None and self._may_begin(c, now_ns):
                 consider(c.wished_ns, partial(self._begin, c))
         return None if urgent is None else urgent[1]
@@ -77,6 +79,7 @@ class AnswerMaker:
 
     def listen(self, c: Conversation) -> None:
         """All that has been said of a question goes to the model."""
+        c.wished_ns = None
         while c.hears_now:
             self._listen_all(c, [c])
 
@@ -87,7 +90,7 @@ class AnswerMaker:
             del first.backlog[0]
             first.talker.remember(first.row, 0)
             return
-        same = [c for c in rows if c.hears_now and c.talker is first.talker]
+        same = [c for c in rows if _listens(c) and c.talker is first.talker]
         group = [(c, codes) for c, codes in ((c, _next_piece(c)) for c in same) if len(codes) == len(piece)]
         codes = np.stack([np.stack(codes, axis=1) for _, codes in group])
         first.talker.listen([c.row for c, _ in group], codes)
@@ -163,6 +166,20 @@ class AnswerMaker:
                     answer.finished, answer.reason = True, "limit"
             if answer.confirmed:
                 self._mouth.send(conversation, answer)
+
+
+def _reads(c: Conversation) -> bool:
+    """An answer is wished for, and the half of its beginning that looks at the question alone is not done. The halves
+    are two works, since together they may take as long as a tick.
+    """
+    return c.wished_ns is not None and c.answer is None and not c.talker.has_read(c.row)
+
+
+def _listens(c: Conversation) -> bool:
+    """There is more of the question, which was not read as a whole yet: what comes after that waits, as it does while
+    the answer is begun.
+    """
+    return c.hears_now and (c.wished_ns is None or _reads(c))
 
 
 def _next_piece(c: Conversation) -> list[Codes]:

@@ -68,6 +68,8 @@ class Talker:
     def warm_up(self, rounds: int = 2) -> float:
         """A short conversation of every batch size, then reset; returns the milliseconds it took."""
         started = time.perf_counter()
+        if self.model.phrases is not None:
+            self.model.phrases.prepare()
         for size in range(1, self._capacity + 1):
             rows = list(range(size))
             for _ in range(rounds):
@@ -155,6 +157,15 @@ class Talker:
     def listen(self, rows: list[int], codes: Codes) -> None:
         """Frames of questions, codes uint16 [n, levels, k]."""
         self.model.listen(torch.from_numpy(codes.astype(np.int64)).to(self._device), self._state, rows)
+
+    @torch.inference_mode()
+    def read_whole(self, row: int) -> None:
+        """The question may be over: the half of `begin` that no memory is needed for."""
+        self.model.read_whole(self._state, [row])
+
+    def has_read(self, row: int) -> bool:
+        """Whether that half is done, and nothing was heard since."""
+        return self.model.has_read(self._state, row)
 
     @torch.inference_mode()
     def begin(self, rows: list[int], voices: list[Voice], seeds: list[int]) -> None:

@@ -83,6 +83,39 @@ def test_the_live_path_chooses_by_the_second_reading(reading: S2SModel) -> None:
     assert [phones for phones, _ in heard[1][0]] == [phones for phones, _ in expected[0]]
 
 
+def test_a_question_read_ahead_is_read_once_and_void_when_it_goes_on(reading: S2SModel) -> None:
+    question = torch.randint(0, 1024, (1, 8, 11), generator=torch.Generator().manual_seed(2))
+    assert reading.second is not None
+
+    def answer(ahead: tuple[int, ...]) -> tuple[torch.Tensor, int]:
+        """Codes, and how often the question was read; `ahead` says after which pieces it is read as if it were over."""
+        times: list[Any] = []
+        hook = reading.second.register_forward_hook(lambda *_: times.append(1))  # type: ignore[union-attr]
+        try:
+            state = reading.streaming_state(2)
+            for number, piece in enumerate((question[:, :, :6], question[:, :, 6:])):
+                reading.listen(piece, state, [1])
+                if number in ahead:
+                    reading.read_whole(state, [1])
+                    assert reading.has_read(state, 1)
+            reading.begin(state, [1], Conditions.one(1), [1])
+            state.rewind([1])
+            reading.begin(state, [1], Conditions.one(1), [1])
+        finally:
+            hook.remove()
+        codes = torch.cat([reading.step(state, [1])[0] for _ in range(4)])
+        state.clear([1])
+        assert not reading.has_read(state, 1)
+        return codes, len(times)
+
+    expected, once = answer(())
+    assert once == 1
+    for ahead, times in (((1,), 1), ((0,), 2), ((0, 1), 2)):
+        codes, read = answer(ahead)
+        assert torch.equal(codes, expected)
+        assert read == times
+
+
 def test_nothing_said_is_nothing_heard(reading: S2SModel) -> None:
     state = reading.streaming_state(2)
     reading.begin(state, [0, 1], Conditions.cat([Conditions.one(1), Conditions.one(2)]), [1, 2])
@@ -111,7 +144,7 @@ def test_it_goes_on_from_a_whole_model_and_from_a_run(tmp_path: Path) -> None:
     export_s2s(wider, tmp_path / "whole.safetensors", {}, torch.float32)
     for number, name in enumerate(("whole.safetensors", "first/best.safetensors")):
         onward = trainer_of(tmp_path / str(number), init=str(tmp_path / name))
-        assert torch.equal(onward.model.ctc.weight, wider.second.ctc.weight)
+        assert torch.equal(onward.model.get_parameter("ctc.weight"), wider.second.ctc.weight)
     for wrong in ("missing.safetensors", "first/config.json"):
         with pytest.raises(ConfigError, match="cannot be read"):
             trainer_of(tmp_path / "wrong", init=str(tmp_path / wrong))
@@ -119,16 +152,16 @@ def test_it_goes_on_from_a_whole_model_and_from_a_run(tmp_path: Path) -> None:
 
 def test_the_encoder_learns_too_from_where_it_is(tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path / "ear", EarTrainer)
-    listened = {k: v.clone() for k, v in trainer.listener.encoder.state_dict().items()}
-    began = trainer.model.encoder.state_dict()
+    listened = {f"encoder.{k}": v.clone() for k, v in trainer.listener.encoder.state_dict().items()}
+    began = trainer.model.state_dict()
     assert all(torch.equal(v, began[k]) for k, v in listened.items())
     before = trainer.measure(trainer.averaged())[0]
     losses = losses_of(trainer)
     after = trainer.measure(trainer.averaged())[0]
     assert after["phone_error"] < before["phone_error"]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
-    assert not torch.equal(trainer.model.encoder.enter.weight, listened["enter.weight"])
-    assert all(torch.equal(v, trainer.listener.encoder.state_dict()[k]) for k, v in listened.items())
+    assert not torch.equal(trainer.model.get_parameter("encoder.enter.weight"), listened["encoder.enter.weight"])
+    assert all(torch.equal(v, trainer.listener.state_dict()[k]) for k, v in listened.items())
     trainer.validate()
     wider = with_second(trainer.listener, trainer.config)
     whole = wider.load_state_dict(load_file(tmp_path / "ear" / "best.safetensors"), strict=False)
