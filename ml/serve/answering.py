@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ml.serve.conversation import CODE_MS, Conversation, MadeFrame, Spoken
+from ml.serve.conversation import CODE_MS, Awaited, Conversation, MadeFrame, Spoken
 from ml.serve.speaking import NEVER, Mouth, TalkConfig
 from ml.serve.talk_messages import Codes
 from ml.serve.talker import Talker
@@ -50,27 +50,29 @@ class AnswerMaker:
 
     def next_due_ns(self, rows: Sequence[Conversation], now_ns: int) -> int | None:
         """When there is something to do; None while there is nothing."""
-        if any(_listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows):
+        if any(c.awaited is not None or _listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows):
             return now_ns
         times = [self.due_ns(c.answer, now_ns) for c in rows if c.answer is not None]
         return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
 
-    def _most_urgent(self, rows: Sequence[Conversation]) -> Callable[[], None] | None:
+    def _most_urgent(self, rows: Sequence[Conversation]) -> Callable[[], object] | None:
         now_ns = self._clock()
-        urgent: tuple[int, Callable[[], None]] | None = None
+        urgent: tuple[int, Callable[[], object]] | None = None
 
-        def consider(since_ns: int, work: Callable[[], None]) -> None:
+        def consider(since_ns: int, work: Callable[[], object]) -> None:
             nonlocal urgent
             if since_ns <= now_ns and (urgent is None or since_ns < urgent[0]):
                 urgent = since_ns, work
 
         for c in rows:
-            if c.answer is not None:
+            if c.awaited is not None:  # as urgent as an answer that has begun and is not heard yet
+                consider(0, partial(self._read if _reads(c) else self.settle, c))
+            elif c.answer is not None:
                 consider(self.due_ns(c.answer, now_ns), partial(self._step_all, c.talker, rows))
             elif _listens(c):
                 consider(now_ns - len(c.backlog) * _CODE_NS, partial(self._listen_all, c, rows))
             elif c.wished_ns is not None and not c.talker.has_read(c.row):
-                consider(c.wished_ns, partial(c.talker.read_whole, c.row))
+                consider(c.wished_ns, partial(self._read, c))
             elif c.wished_ns is not None and self._may_begin(c, now_ns):
                 consider(c.wished_ns, partial(self._begin, c))
         return None if urgent is None else urgent[1]
@@ -99,16 +101,45 @@ class AnswerMaker:
 
     # -- beginning -----------------------------------------------------------------------------------------
 
-    def begin(self, c: Conversation) -> None:
-        """An answer that is waited for, with its first frame."""
-        self._begin(c)
-        self._step(c.talker, [c])
+    def answer(self, c: Conversation, awaited: Awaited) -> None:
+        """The answer may leave. Where it has not begun it does so in the next works, in pieces that each fit a tick;
+        whoever touches the row before that calls `settle`.
+        """
+        if c.answer is None:
+            c.awaited = awaited
+        else:
+            self._confirm(c, c.answer, awaited)
 
-    def _begin(self, c: Conversation) -> None:
+    def settle(self, c: Conversation) -> None:
+        """An answer that is waited for is begun, with its first frame, and leaves."""
+        awaited, c.awaited = c.awaited, None
+        if awaited is not None:
+            answer = self._begin(c, awaited.turn)
+            self._step(c.talker, [c])
+            self._confirm(c, answer, awaited)
+
+    def _confirm(self, c: Conversation, answer: Spoken, awaited: Awaited) -> None:
+        answer.confirmed = True
+        answer.turn = awaited.turn
+        answer.decided_ns = awaited.decided_ns
+        answer.latency = {"first_token_ms": answer.begin_us / 1000, **awaited.latency}
+        self._mouth.send(c, answer)
+
+    def _read(self, c: Conversation) -> None:
         started = self._clock()
-        c.talker.begin([c.row], [c.voice], [c.seed + c.turns])
+        c.talker.read_whole(c.row)
+        c.read_us = (self._clock() - started) // 1000
+
+    def _begin(self, c: Conversation, turn: int | None = None) -> Spoken:
+        if not c.talker.has_read(c.row):
+            self._read(c)
+        started = self._clock()
+        turn = c.turns if turn is None else turn
+        c.talker.begin([c.row], [c.voice], [c.seed + turn])
         c.wished_ns = None
-        c.answer = Spoken(c.turns, started, (self._clock() - started) // 1000, c.talker.plan(c.row))
+        took_us = (self._clock() - started) // 1000 + c.read_us
+        c.answer = Spoken(turn, started, took_us, c.talker.plan(c.row))
+        return c.answer
 
     @staticmethod
     def _may_begin(c: Conversation, now_ns: int) -> bool:
@@ -169,10 +200,11 @@ class AnswerMaker:
 
 
 def _reads(c: Conversation) -> bool:
-    """An answer is wished for, and the half of its beginning that looks at the question alone is not done. The halves
-    are two works, since together they may take as long as a tick.
+    """An answer is wished or waited for, and the half of its beginning that looks at the question alone is not done.
+    The halves are two works, since together they may take as long as a tick.
     """
-    return c.wished_ns is not None and c.answer is None and not c.talker.has_read(c.row)
+    asked = c.wished_ns is not None or c.awaited is not None
+    return asked and c.answer is None and not c.talker.has_read(c.row)
 
 
 def _listens(c: Conversation) -> bool:

@@ -79,6 +79,16 @@ class Spoken:
         return sum(made.duration_ms for made in self.frames[:frame])
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A question that is over and whose answer is to leave as soon as there is one."""
+
+    turn: int
+    decided_ns: int
+    """When the frame arrived that led to it."""
+    latency: dict[str, float]
+
+
 class Conversation:
     """One row in mode ``talk``."""
 
@@ -101,6 +111,10 @@ class Conversation:
         self.now_ms = 0
         self.turns = 0
         self.answer: Spoken | None = None
+        self.awaited: Awaited | None = None
+        """An answer that people wait for, and that has not begun."""
+        self.read_us = 0
+        """How long the question took to be read as a whole."""
         self.speculating = False
         self.wished_ns: int | None = None
         """Since when an answer is to be begun, unheard, once the device has the time."""
@@ -129,10 +143,15 @@ class Conversation:
         return self.session.row
 
     @property
+    def answers(self) -> bool:
+        """It answers, heard already or not yet."""
+        return self.awaited is not None or (self.answer is not None and self.answer.confirmed)
+
+    @property
     def hears_now(self) -> bool:
         """There is something for the model to hear, and no answer in its state that may still be needed."""
         there = bool(self.backlog) and (self.listening or self.held)
-        return there and self.answer is None and self.paused is None
+        return there and self.answer is None and self.awaited is None and self.paused is None
 
     # -- ears ----------------------------------------------------------------------------------------------
 

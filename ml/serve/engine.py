@@ -304,7 +304,7 @@ class Engine:
             self._say(session, None)
         talk.produce()
         for conversation in talk.conversations:
-            conversation.session.answering = conversation.answer is not None and conversation.answer.confirmed
+            conversation.session.answering = conversation.answers
         if talk.conversations and not any(not session.talk for session, _ in work.frames):
             took_ms = (self._clock() - started_ns) / 1e6
             with self._wake:

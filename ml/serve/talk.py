@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.serve.answering import AnswerMaker, by_talker
-from ml.serve.conversation import Conversation, Spoken
+from ml.serve.conversation import Awaited, Conversation, Spoken
 from ml.serve.messages import Speech
 from ml.serve.slots import Frame, Session
 from ml.serve.speaking import Mouth, Say, TalkConfig
@@ -56,6 +56,10 @@ class TalkStage:
         self._rows: dict[int, Conversation] = {}
         self.mouth = Mouth(config, say, clock)
         self._maker = AnswerMaker(config, self.mouth, clock)
+
+    def settle(self, c: Conversation) -> None:
+        """Nothing of this row is left half done: for who is about to change something."""
+        self._maker.settle(c)
 
     def now_ns(self) -> int:
         """The stage's clock."""
@@ -127,6 +131,7 @@ class TalkStage:
         """Carry out decisions; ``int`` is when the frame that led to them arrived, ns."""
         for conversation, arrived_ns, actions in acting:
             for action in actions:
+                self._maker.settle(conversation)
                 self._carry_out(conversation, arrived_ns, action)
 
     def _carry_out(self, c: Conversation, arrived_ns: int, action: Action) -> None:
@@ -167,6 +172,7 @@ class TalkStage:
 
     def _end_question(self, c: Conversation, arrived_ns: int, action: EndpointDecided) -> None:
         needs_begin = c.answer is None
+        was_read = c.wished_ns is not None and c.talker.has_read(c.row)
         if action.answered != "now":
             self._withdraw(c)
             self._give_up_paused(c)
@@ -176,7 +182,8 @@ class TalkStage:
             c.complete_question()
             if needs_begin:
                 self._give_up_paused(c)
-                self._maker.listen(c)
+                if not was_read:
+                    self._maker.listen(c)
             c.close_question()
         self._say(
             c.session,
@@ -203,16 +210,8 @@ class TalkStage:
         self._answer(c, c.turns - 1, arrived_ns, {"speculated": 0.0})
 
     def _answer(self, c: Conversation, turn: int, arrived_ns: int, latency: dict[str, float]) -> None:
-        """The answer to ``turn`` may leave; it begins now where it has not."""
-        if c.answer is None:
-            self._maker.begin(c)
-        answer = c.answer
-        assert answer is not None
-        answer.confirmed = True
-        answer.turn = turn
-        answer.decided_ns = arrived_ns
-        answer.latency = {"first_token_ms": answer.begin_us / 1000, **latency}
-        self.mouth.send(c, answer)
+        """The answer to ``turn`` may leave."""
+        self._maker.answer(c, Awaited(turn, arrived_ns, latency))
 
     def _dismiss(self, c: Conversation) -> None:
         if c.held or (c.answer is not None and c.answer.confirmed):

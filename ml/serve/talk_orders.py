@@ -25,6 +25,7 @@ def new_conversation(session: Session, request: Open, ears: TurnEars | None = No
 
 def carry_out(talk: TalkStage, conversation: Conversation, order: Order) -> None:
     """One order."""
+    talk.settle(conversation)
     director, now_ns = conversation.director, talk.now_ns()
     match order:
         case StopAnswer():
