@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # a server that announces itself nowhere needs no Redis clien
 log = logging.getLogger(__name__)
 
 
-SWITCH_S = 0.0001
+SWITCH_S = 0.0005
 """For how long a thread may keep the interpreter while another wants it. The device thread gives it up for each of some
 hundred operations of a step, and would wait Python's usual 5 ms for it whenever a caption is made meanwhile."""
 

@@ -64,3 +64,27 @@ async def test_what_is_said_over_an_answer_is_answered_after_it(
     assert events == [(0, "started"), (0, "ended"), (1, "started"), (1, "ended")]
     assert [codes.turn for codes in talk.of(wire.TurnCodes)] == [0, 1]
     await talk.aclose()
+
+
+async def test_an_answer_that_is_stopped_while_it_begins_has_begun(start_server: StartServer, question: Sound) -> None:
+    """It begins in pieces; whoever changes something between them finds nothing half done."""
+    running = await start_server(talk=True)
+    client = await running.client()
+    await client.send(wire.Open(mode="talk", preset="dialogue", voice=VOICE, seed=3))
+    await client.expect(wire.Opened)
+    talk = Talk(client)
+    await talk.client.send(wire.Listen(answers=False), wire.Set(endpoint_min_ms=300, endpoint_max_ms=300))
+    await talk.say(question)
+    await talk.until_while_silent(lambda: bool(talk.of(wire.TurnCodes)))
+    await talk.client.send(wire.Key("reply"), wire.Set(generation=1))
+    await talk.until_while_silent(lambda: bool(talk.of(wire.Answer, event="interrupted")))
+    events = [(m.turn, m.event) for m in talk.of(wire.Answer)]
+    assert events == [(0, "started"), (0, "interrupted")]
+    assert len(talk.of(wire.AudioDown)) >= 1
+
+    await talk.client.send(wire.Listen(answers=True))
+    await talk.say(question)
+    await talk.until_while_silent(lambda: bool(talk.of(wire.Answer, event="ended")))
+    assert [m.turn for m in talk.of(wire.Answer, event="started")] == [0, 1]
+    assert memory(running)[-1] == (True, True), "the stopped answer counts as far as it left"
+    await talk.aclose()
