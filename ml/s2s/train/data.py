@@ -17,6 +17,7 @@ from ml.s2s.alignment import align_frames, score_of
 from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch
 from ml.s2s.config import S2SConfig
 from ml.s2s.train.config import S2STrainConfig
+from ml.s2s.train.disguise import draw_disguise
 from ml.train.buckets import Buckets
 
 if TYPE_CHECKING:
@@ -214,18 +215,9 @@ class Dialogues:
         self, batch: S2SBatch, rng: np.random.Generator, config: S2STrainConfig, width: int, answered: int
     ) -> None:
         count, levels = batch.rows, self.model.levels
-        few = rng.random(count) < config.fewer_levels
-        heard = np.where(few, rng.integers(1, levels + 1, count), levels)
-        keep = np.ones((count, width), np.bool_)
-        for row in range(count):
-            for _ in range(int(rng.integers(0, config.mask_spans + 1))):
-                start = int(rng.integers(0, width))
-                keep[row, start : start + int(rng.integers(1, 7))] = False
-        noisy = (rng.random(count) < 0.5) * rng.uniform(0.0, config.question_noise, count)
+        question = draw_disguise(rng, (count, width), levels, 1, config)
         hidden = rng.uniform(0.0, config.hide_answer, (count, 1))
-        batch.question_levels = torch.from_numpy(heard)
-        batch.question_keep = torch.from_numpy(keep)
-        batch.question_noise = torch.from_numpy(noisy.astype(np.float32))
+        batch.question_levels, batch.question_keep, batch.question_noise = question
         batch.answer_keep = torch.from_numpy(rng.random((count, answered)) >= hidden)
         batch.unconditional = torch.from_numpy(rng.random((count, 7)) < config.hide_condition)
         assert batch.plan is not None

@@ -19,6 +19,7 @@ from ml.s2s.model import S2SModel
 from ml.s2s.second import SecondReading
 from ml.s2s.train.config import S2STrainConfig
 from ml.s2s.train.data import Dialogues, padded
+from ml.s2s.train.disguise import draw_disguise
 from ml.train.buckets import Buckets
 from ml.train.loop import LoopConfig, LoopTrainer
 
@@ -104,7 +105,10 @@ class SecondTrainer(LoopTrainer[SecondConfig]):
         counts = torch.tensor([len(phones) for phones in told])
         flat = torch.tensor([phone for phones in told for phone in phones], dtype=torch.int64)
         each = []
-        for logits in self._read(self.forward_model, codes, frames, self._disguised(codes, rng)):
+        shape = (codes.shape[0], codes.shape[2])
+        disguise = draw_disguise(rng, shape, self.listener.config.levels, 2, self.config)._asdict()
+        disguise = {name: values.to(self.device) for name, values in disguise.items()}
+        for logits in self._read(self.forward_model, codes, frames, disguise):
             log_probs = functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
             blank = logits.shape[-1] - 1
             lost = functional.ctc_loss(
@@ -113,21 +117,6 @@ class SecondTrainer(LoopTrainer[SecondConfig]):
             each.append(lost / counts.sum().clamp_min(1))
         loss = each[-1] + self.config.early * torch.stack(each[:-1]).sum() if each[:-1] else each[-1]
         return {"loss": loss, "ctc": each[-1], "first": each[0]}
-
-    def _disguised(self, codes: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        """What masks questions, makes them noisy and coarse by chance, as `Encoder.forward` takes it."""
-        config, count, time = self.config, codes.shape[0], codes.shape[2]
-        most = self.listener.config.levels
-        few = rng.random(count) < config.fewer_levels
-        levels = np.where(few, rng.integers(2, most + 1, count), most)
-        hidden = np.ones((count, time), np.bool_)
-        for row in range(count):
-            for _ in range(int(rng.integers(0, config.mask_spans + 1))):
-                start = int(rng.integers(0, time))
-                hidden[row, start : start + int(rng.integers(1, 7))] = False
-        noisy = ((rng.random(count) < 0.5) * rng.uniform(0.0, config.question_noise, count)).astype(np.float32)
-        found = {"levels": levels, "keep": hidden, "noise": noisy}
-        return {name: torch.from_numpy(values).to(self.device) for name, values in found.items()}
 
     def _read(self, model: nn.Module, codes: Tensor, frames: Tensor, disguise: dict[str, Tensor]) -> list[Tensor]:
         """Phone logits of questions, from the least to the best."""

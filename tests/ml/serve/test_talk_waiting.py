@@ -27,13 +27,18 @@ def memory(running: Running) -> list[tuple[bool, bool]]:
     return list(conversation.talker._state.rows[conversation.row].memory)
 
 
-async def test_nobody_is_answered_unasked(start_server: StartServer, question: Sound) -> None:
+async def unanswered(start_server: StartServer) -> tuple[Running, Talk]:
+    """A conversation in which nobody is answered unasked."""
     running = await start_server(talk=True)
     client = await running.client()
     await client.send(wire.Open(mode="talk", preset="dialogue", voice=VOICE, seed=3))
     await client.expect(wire.Opened)
-    talk = Talk(client)
-    await talk.client.send(wire.Listen(answers=False), wire.Set(endpoint_min_ms=300, endpoint_max_ms=300))
+    await client.send(wire.Listen(answers=False), wire.Set(endpoint_min_ms=300, endpoint_max_ms=300))
+    return running, Talk(client)
+
+
+async def test_nobody_is_answered_unasked(start_server: StartServer, question: Sound) -> None:
+    running, talk = await unanswered(start_server)
     for asked in (["asked"], ["asked", "asked"]):
         await talk.say(question)
         await talk.until_while_silent(lambda: len(talk.of(wire.TurnCodes)) == len(asked))  # noqa: B023
@@ -68,12 +73,7 @@ async def test_what_is_said_over_an_answer_is_answered_after_it(
 
 async def test_an_answer_that_is_stopped_while_it_begins_has_begun(start_server: StartServer, question: Sound) -> None:
     """It begins in pieces; whoever changes something between them finds nothing half done."""
-    running = await start_server(talk=True)
-    client = await running.client()
-    await client.send(wire.Open(mode="talk", preset="dialogue", voice=VOICE, seed=3))
-    await client.expect(wire.Opened)
-    talk = Talk(client)
-    await talk.client.send(wire.Listen(answers=False), wire.Set(endpoint_min_ms=300, endpoint_max_ms=300))
+    running, talk = await unanswered(start_server)
     await talk.say(question)
     await talk.until_while_silent(lambda: bool(talk.of(wire.TurnCodes)))
     await talk.client.send(wire.Key("reply"), wire.Set(generation=1))
