@@ -23,6 +23,8 @@ from ml.codec.quantizer import Quantized, ResidualQuantizer
 from ml.codec.spectral import SpectralEncoder
 from ml.codec.streaming import StreamState
 
+_NOT_FINITE = "audio holds NaN or infinite samples; repair or cut them before encoding"
+
 
 class CodecInputError(ValueError):
     """Audio or codes of a shape or kind that the codec cannot take; the message says what it needs."""
@@ -162,12 +164,18 @@ class TeluCodec(nn.Module):
         return state
 
     def encode_stream(self, audio: Tensor, state: CodecState, mask: Tensor | None = None) -> Tensor:
-        """Next n frames of audio `[B, n * hop]` to codes `[B, Q, n]`; rows outside `mask` keep their state."""
+        """Next n frames of audio `[B, n * hop]` to codes `[B, Q, n]`; rows outside `mask` keep their state.
+
+        Raises CodecInputError before any state has changed: a sample that is no number would stay in it.
+        """
         if audio.dim() != 2 or audio.shape[1] % self.config.hop:
             raise CodecInputError(
                 f"encode_stream takes [batch, n * {self.config.hop}] samples, got {tuple(audio.shape)}"
             )
-        return self.quantizer.encode(self.encoder(self._frames(audio), state.encoder.step(mask)))
+        stream = state.encoder.step(mask)
+        if not torch.isfinite(audio if mask is None else audio[mask]).all():
+            raise CodecInputError(_NOT_FINITE)
+        return self.quantizer.encode(self.encoder(self._frames(audio), stream))
 
     def decode_stream(
         self,
@@ -231,7 +239,7 @@ class TeluCodec(nn.Module):
         if audio.dim() != 2 or audio.shape[1] == 0:
             raise CodecInputError(f"encode takes mono audio [batch, samples >= 1], got {tuple(audio.shape)}")
         if not torch.isfinite(audio).all():
-            raise CodecInputError("audio holds NaN or infinite samples; repair or cut them before encoding")
+            raise CodecInputError(_NOT_FINITE)
         return audio
 
     def _check_codes(self, codes: Tensor) -> None:

@@ -177,6 +177,20 @@ class TestModel:
         with pytest.raises(ValueError, match="repair or cut"):
             codec.encode(torch.full((1, 1_000), torch.nan))
 
+    def test_nan_in_a_stream_is_refused_and_the_stream_goes_on(self, codec: TeluCodec) -> None:
+        generator = torch.Generator().manual_seed(5)
+        audio = 0.1 * torch.randn(2, 8 * codec.config.hop, generator=generator)
+        expected = codec.encode_stream(audio, codec.streaming_state(2))
+        state = codec.streaming_state(2)
+        half = audio.shape[1] // 2
+        first = codec.encode_stream(audio[:, :half], state)
+        spoilt = audio[:, half:].clone()
+        spoilt[1, 3] = float("nan")
+        with pytest.raises(ValueError, match="NaN or infinite samples"):
+            codec.encode_stream(spoilt, state)
+        assert torch.equal(torch.cat([first, codec.encode_stream(audio[:, half:], state)], dim=2), expected)
+        codec.encode_stream(spoilt, state, torch.tensor([True, False]))  # who does not take part may hold anything
+
     def test_channels_beside_each_other_are_refused(self, codec: TeluCodec) -> None:
         with pytest.raises(ValueError, match="mono audio"):
             codec.encode(torch.zeros(1, 2, 1_000))
