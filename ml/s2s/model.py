@@ -34,6 +34,16 @@ class Understood(NamedTuple):
     plan_logits: Tensor | None  # [B, n_plans]
 
 
+_UNSPOKEN_FRAMES = 50
+"""A question as long as this, 2 s, holds a phone per second at the least; people say about ten."""
+
+
+def _is_speech(said: Readings, frames: int) -> bool:
+    """Whether so many frames of speech can be so few phones: of music one "aa" is heard, which would be a yes."""
+    phones = max(said, key=lambda reading: reading[1])[0] if said else []
+    return frames < _UNSPOKEN_FRAMES or 25 * len(phones) >= frames
+
+
 class S2SModel(nn.Module):
     """Speech-to-speech model of one `S2SConfig`."""
 
@@ -158,7 +168,8 @@ class S2SModel(nn.Module):
         logits = self.second(vectors, there)[-1].float().log_softmax(-1).cpu()
         language = self.phrases.language()
         counts = (2 * there.sum(dim=1)).tolist()
-        return [readings(row[:count], language) for row, count in zip(logits, counts, strict=True)]
+        found = [readings(row[:count], language) for row, count in zip(logits, counts, strict=True)]
+        return [said if _is_speech(said, count // 2) else sure([]) for said, count in zip(found, counts, strict=True)]
 
     def sights(
         self, understood: Understood, plan: Tensor, vectors: Tensor, there: Tensor, memory: Tensor, remembered: Tensor

@@ -122,6 +122,21 @@ def test_nothing_said_is_nothing_heard(reading: S2SModel) -> None:
     assert reading.heard_again(torch.zeros(2, 0, 32), torch.zeros(2, 0, dtype=torch.bool)) == [sure([]), sure([])]
 
 
+def test_a_phone_in_seconds_of_sound_is_no_word(reading: S2SModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnePhone(torch.nn.Module):
+        def forward(self, vectors: torch.Tensor, _there: torch.Tensor) -> list[torch.Tensor]:
+            logits = torch.full((len(vectors), 2 * vectors.shape[1], reading.config.n_phones + 1), -9.0)
+            logits[:, :, -1] = 9.0
+            logits[:, 6:9, 3], logits[:, 6:9, -1] = 9.0, -9.0
+            return [logits]
+
+    monkeypatch.setattr(reading, "second", OnePhone())
+    vectors, there = torch.zeros(2, 100, 32), torch.arange(100) < torch.tensor([[100], [20]])
+    music, word = reading.heard_again(vectors, there)
+    assert list(music) == sure([])
+    assert word[0][0] == [3]
+
+
 def test_it_learns_and_a_resumed_run_repeats_the_unbroken_one(tmp_path: Path) -> None:
     whole = trainer_of(tmp_path / "whole")
     before = whole.measure(whole.averaged())[0]["phone_error"]
