@@ -118,7 +118,7 @@ class _Table:
         return found
 
 
-_SHARPNESS, _WORDS_WEIGHT = 1.5, 0.5
+_SHARPNESS, _WORDS_WEIGHT = 1.5, 0.9
 
 
 def finished_by(prosody: float, words: float) -> float:
