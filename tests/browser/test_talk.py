@@ -111,7 +111,7 @@ def test_quantizers_reach_the_server(talk: TalkPage, stack: Stack) -> None:
 
         return VoiceSession.objects.get(pk=session).quantizers
 
-    assert stack.query(quantizers) == 1
+    wait_until(lambda: stack.query(quantizers) == 1, 15, "the number of quantizers to be stored")
     talk.page.get_by_role("radio", name="లక్ష్మి").check()
     talk.page.get_by_role("radio", name="సంతోషం").check()
 
