@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.training import services
 from apps.training.models import Job
@@ -56,7 +56,7 @@ def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew_without_a_word() -> 
     old, fresh = a_run("cancelled", retention.CHECKPOINT_DAYS + 1), a_run("cancelled", 1)
     Job.objects.update(step=10)
     retention.files_expire()
-    with pytest.raises(ServiceError, match="90 days after its end") as refused:
+    with translation.override("en"), pytest.raises(ServiceError, match="90 days after its end") as refused:
         services.job_resume(job_id=uuid.UUID(old.name))
     assert refused.value.code == "checkpoints_expired"
     assert "clone it" in refused.value.hint
