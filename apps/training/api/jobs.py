@@ -96,7 +96,10 @@ class NewJobSerializer(serializers.Serializer[Any]):
     )
     version = serializers.CharField(max_length=40, required=False, help_text="Of an export: its name.")
     limit = serializers.IntegerField(
-        min_value=1, max_value=1_000, required=False, help_text="Of an evaluation: so many recordings, or pairs a group."
+        min_value=1,
+        max_value=1_000,
+        required=False,
+        help_text="Of an evaluation: so many recordings, or pairs a group.",
     )
 
 

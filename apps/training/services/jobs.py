@@ -131,7 +131,9 @@ def job_resume(*, job_id: UUID) -> Job:
         raise ServiceError("job_not_over", _("only a job that stopped can be resumed"), _("wait, or cancel it first"))
     if job.step and retention.checkpoints_expired(job):  # else it would begin anew without a word
         words = _("its checkpoints were removed %(days)d days after its end") % {"days": retention.CHECKPOINT_DAYS}
-        raise ServiceError("checkpoints_expired", words, _("clone it; its best weights can be where the new one starts"))
+        raise ServiceError(
+            "checkpoints_expired", words, _("clone it; its best weights can be where the new one starts")
+        )
     job.status = Status.QUEUED
     job.cancel_requested = False
     job.fruitless = 0
