@@ -5,6 +5,7 @@ import { active, live } from "./connection.js";
 import { Controls } from "./controls.js";
 import { DialBoard, holdToTalk } from "./dials.js";
 import { Figures } from "./figures.js";
+import { news } from "./news.js";
 import { Orb } from "./orb.js";
 import { hush } from "./player.js";
 import { Session } from "./session.js";
@@ -106,8 +107,9 @@ function show(state) {
   }
   if (!active(phase)) figures.reset();
   if (config && config !== shown) {
-    controls.show(config);
-    dials.show(config);
+    const told = news(config, shown);
+    controls.show(told);
+    dials.show(told);
   }
   const { mode, turn_taking } = config ?? session.wanted;
   root.dataset.mode = mode;

@@ -59,12 +59,12 @@ export class Controls {
     };
   }
 
-  /** What is in force, told by the server (another tab, an operator). @param {SessionConfig} config */
-  show(config) {
-    this.#choose("mode", config.mode);
-    this.#choose("speaker", config.speaker);
-    this.#choose("emotion", config.emotion);
-    this.quantizers.value = String(config.quantizers);
+  /** What is in force, as far as the server tells it anew (another tab, an operator). @param {Change} told */
+  show(told) {
+    if (told.mode !== undefined) this.#choose("mode", told.mode);
+    if (told.speaker !== undefined) this.#choose("speaker", told.speaker);
+    if (told.emotion !== undefined) this.#choose("emotion", told.emotion);
+    if (told.quantizers !== undefined) this.quantizers.value = String(told.quantizers);
     this.#showQuantizers();
   }
 

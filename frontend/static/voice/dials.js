@@ -68,7 +68,7 @@ export class DialBoard {
     if (place) place.textContent = words;
   }
 
-  /** What is in force; a dial that follows voice and emotion (null) stays where it is. @param {DialValues & {turn_taking?: string}} config */
+  /** What is in force; a dial that follows voice and emotion (null) stays where it is. @param {Partial<DialValues> & {turn_taking?: string}} config */
   show(config) {
     for (const [name, slider] of this.sliders) {
       const value = config[/** @type {keyof DialValues} */ (name)];
