@@ -50,7 +50,7 @@ def second(
     from ml.s2s.train.second import SecondConfig, SecondTrainer, with_second
 
     device = device_of(device, threads)
-    chosen = dataclasses.replace(overridden(SecondConfig(), set_ or []), schedule_minutes=minutes)
+    chosen = dataclasses.replace(overridden(SecondConfig(), set_ or []), schedule_minutes=minutes, encoder=encoder)
     voice = load_codec(Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors")
     card, listener = read_card(weights), load_s2s(weights)
     found = PairSet.load(pairs, codes_key(voice))

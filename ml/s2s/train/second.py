@@ -33,6 +33,8 @@ class SecondConfig(LoopConfig):
     """Blocks."""
     passes: int = 2
     """How often they are gone through."""
+    encoder: bool = False
+    """The encoder learns too (`ml.s2s.train.ear`)."""
     batch_frames: int = 3_000
     """Code frames per step, padding included."""
     early: float = 0.3

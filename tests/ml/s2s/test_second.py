@@ -16,6 +16,7 @@ from ml.s2s.phone_lm import sure
 from ml.s2s.train.data import Dialogues, model_config
 from ml.s2s.train.ear import EarTrainer
 from ml.s2s.train.second import SecondConfig, SecondTrainer, with_second
+from ml.train.checkpoints import ResumeError
 
 from .conftest import random_model
 from .toy_pairs import losses_of, toy_pairs
@@ -166,7 +167,7 @@ def test_it_goes_on_from_a_whole_model_and_from_a_run(tmp_path: Path) -> None:
 
 
 def test_the_encoder_learns_too_from_where_it_is(tmp_path: Path) -> None:
-    trainer = trainer_of(tmp_path / "ear", EarTrainer)
+    trainer = trainer_of(tmp_path / "ear", EarTrainer, encoder=True)
     listened = {f"encoder.{k}": v.clone() for k, v in trainer.listener.encoder.state_dict().items()}
     began = trainer.model.state_dict()
     assert all(torch.equal(v, began[k]) for k, v in listened.items())
@@ -182,6 +183,12 @@ def test_the_encoder_learns_too_from_where_it_is(tmp_path: Path) -> None:
     whole = wider.load_state_dict(load_file(tmp_path / "ear" / "best.safetensors"), strict=False)
     assert not whole.unexpected_keys
     assert {name.partition(".")[0] for name in whole.missing_keys}.isdisjoint({"encoder", "second"})
+
+
+def test_a_run_with_the_encoder_is_not_gone_on_with_without_it(tmp_path: Path) -> None:
+    trainer_of(tmp_path, EarTrainer, encoder=True).save()
+    with pytest.raises(ResumeError, match="another configuration"):
+        trainer_of(tmp_path).resume()
 
 
 def test_shipped_weights_read_a_second_time_and_are_smaller(tmp_path: Path) -> None:
