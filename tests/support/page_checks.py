@@ -34,7 +34,7 @@ CONTROLS = """() => {
   const shown = (place) => visible(place) && !place.disabled && place.tabIndex >= 0;
   const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")].filter(shown);
   const name = (place) => place.type === "radio" ? `radio ${place.name}` : all.indexOf(place);
-  window.__controls = { all, name };
+  window.__controls = { all, name, shown };
   return all.filter((place) => place.type !== "hidden").map((place) => [name(place), place.outerHTML.slice(0, 90)]);
 }"""
 
@@ -46,6 +46,9 @@ FOCUSED = """() => {
   const seen = [place, place.nextElementSibling, label, place.parentElement].some(drawn);
   return [__controls.name(place), seen, place.outerHTML.slice(0, 90)];
 }"""
+
+
+GONE = """() => __controls.all.filter((place) => !__controls.shown(place)).map(__controls.name)"""
 
 
 def foreign_words(page: Page) -> list[str]:
@@ -68,4 +71,5 @@ def unreachable(page: Page) -> list[str]:
         reached.add(focused[0])
         if not focused[1]:
             wrong.append(f"{page.url}: no sign of focus: {focused[2]}")
+    reached |= set(page.evaluate(GONE))  # what an answer that ended has hidden meanwhile nobody can reach
     return wrong + [f"{page.url}: not reached by Tab: {html}" for name, html in wanted if name not in reached]
