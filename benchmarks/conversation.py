@@ -12,7 +12,6 @@ import math
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -334,33 +333,38 @@ async def measure_talk(product: Product, sessions: int, seconds: float) -> dict[
 
 async def _sample(product: Product, samples: list[dict[str, dict[str, float]]]) -> None:
     while True:
-        samples.append({name: held for name, pid in product.pids.items() if (held := _held(pid))})
+        samples.append({name: held for name, pid in product.children().items() if (held := _held(pid))})
         await asyncio.sleep(5.0)
 
 
 def _held(pid: int) -> dict[str, float]:
-    """Resident MB and open files of a process (Linux)."""
+    """Resident MB, open files and number of a process (Linux)."""
     try:
         status = Path(f"/proc/{pid}/status").read_text().splitlines()
         resident = int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
-        return {"resident_mb": round(resident, 1), "files": len(list(Path(f"/proc/{pid}/fd").iterdir()))}
+        return {"resident_mb": round(resident, 1), "files": len(list(Path(f"/proc/{pid}/fd").iterdir())), "pid": pid}
     except (OSError, StopIteration):
         return {}
 
 
 def _growth(samples: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """First third against last third of the run, by process."""
-    third = max(1, math.ceil(len(samples) / 3))
+    """By process: the mean of each tenth of the run, first third against last third, and how often it was started
+    anew."""
 
     def mean(part: list[dict[str, dict[str, float]]], name: str, what: str) -> float | None:
         values = [sample[name][what] for sample in part if name in sample]
         return round(sum(values) / len(values), 1) if values else None
 
-    names: Iterator[str] = iter(sorted({name for sample in samples for name in sample}))
-    return {
-        name: {
+    third = max(1, math.ceil(len(samples) / 3))
+    tenths = [samples[len(samples) * n // 10 : len(samples) * (n + 1) // 10] for n in range(10)]
+    found: dict[str, Any] = {}
+    for name in sorted({name for sample in samples for name in sample}):
+        there = [sample for sample in samples if name in sample]
+        found[name] = {
             what: [mean(samples[:third], name, what), mean(samples[-third:], name, what)]
             for what in ("resident_mb", "files")
         }
-        for name in names
-    }
+        found[name]["resident_mb_by_tenth"] = [mean(part, name, "resident_mb") for part in tenths]
+        found[name]["started_anew"] = len({sample[name]["pid"] for sample in there}) - 1
+        found[name]["absent"] = len(samples) - len(there)
+    return found

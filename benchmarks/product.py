@@ -28,6 +28,15 @@ class Product:
     inference_url: str = ""
     output: str = ""
     """What the launcher said, the operator's password among it."""
+    status: Path = Path()
+    """The launcher's status file."""
+
+    def children(self) -> dict[str, int]:
+        """Process ids as they are now: a child that died has been started anew under another."""
+        try:
+            return dict(json.loads(self.status.read_text())["children"])
+        except (OSError, ValueError, KeyError):
+            return self.pids
 
     def resident_mb(self) -> dict[str, float]:
         """Resident memory of each child in MB (Linux; empty elsewhere)."""
@@ -71,10 +80,11 @@ def running_product() -> Iterator[Product]:
             else:
                 raise RuntimeError("the product did not start:\n" + "".join(said))
             ready_s = time.monotonic() - began
-            status = json.loads((Path(folder) / "run" / "launch.json").read_text())
+            path = Path(folder) / "run" / "launch.json"
+            status = json.loads(path.read_text())
             origin = f"http://127.0.0.1:{port}"
             ws_url = f"ws://127.0.0.1:{port}/ws/voice/"
-            yield Product(ws_url, origin, ready_s, status["children"], status["inference_url"], "".join(said))
+            yield Product(ws_url, origin, ready_s, status["children"], status["inference_url"], "".join(said), path)
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)

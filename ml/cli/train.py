@@ -90,6 +90,7 @@ def codec(
     resumed = trainer.resume() if resume else False
     if not workers.first:  # files and progress are the first process's
         trainer.fit(bank, valid, lambda _row: None, Stop().listen(), max_minutes)
+        workers.leave()
         return
     (run / "config.json").write_text(json.dumps(chosen.to_dict(), indent=2), encoding="utf-8")
     typer.echo(
@@ -121,6 +122,7 @@ def codec(
 
         reason = trainer.fit(bank, valid, report, Stop().listen(), max_minutes)
     typer.echo(f"{reason} at step {trainer.step}; best validation score {trainer.best:.2f}")
+    workers.leave()
 
 
 def _configured(config: str, steps: int | None, overrides: list[str]) -> Any:

@@ -64,3 +64,4 @@ def recogniser(
             [folder.name for folder in data or []] + ([f"{speak} clips spoken on the spot"] if speak else []),
         )
         typer.echo(f"wrote {export}: {figures}")
+    workers.leave()

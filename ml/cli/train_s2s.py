@@ -84,3 +84,4 @@ def s2s(
         best = max(best, trainer.best)
 
     follow(trainer, resume=resume, max_minutes=max_minutes, tensorboard=tensorboard, about=about, validated=validated)
+    workers.leave()

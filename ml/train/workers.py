@@ -54,6 +54,12 @@ class Workers:
         distributed.all_reduce(votes, distributed.ReduceOp.MAX)
         return bool(votes.item())
 
+    def leave(self) -> None:
+        """Wait for the others and part from them: one that just ends tears a connection that another still reads."""
+        if self.count > 1 and distributed.is_initialized():
+            distributed.barrier()
+            distributed.destroy_process_group()
+
     def mean_(self, tensors: list[torch.Tensor]) -> None:
         """Replace each of `tensors` by its mean over all processes, in one exchange."""
         if self.count == 1 or not tensors:

@@ -49,9 +49,10 @@ def make_plan(env: Env) -> LaunchPlan:
         grace_s: float,
         relied_upon: bool = False,
         served_s: float = ChildSpec.served_s,
+        niceness: int = 0,
     ) -> ChildSpec:
         command, log = [sys.executable, "-m", *arguments], logs / f"{name}.log"
-        return ChildSpec(name, label, command, BASE_DIR, log, ready, shared, grace_s, relied_upon, served_s)
+        return ChildSpec(name, label, command, BASE_DIR, log, ready, shared, grace_s, relied_upon, served_s, niceness)
 
     inference = child(
         "inference",
@@ -82,6 +83,7 @@ def make_plan(env: Env) -> LaunchPlan:
         ready=lambda: True,
         grace_s=10.0,
         served_s=60.0,  # nothing tells when it is ready, so that only its age tells a crash loop
+        niceness=10,
     )
     web = child(
         "web",
@@ -89,6 +91,7 @@ def make_plan(env: Env) -> LaunchPlan:
         *("voiceplatform.web", "--host", env.host, "--port", str(env.port)),
         ready=lambda: probes.page_answers(f"{url}readyz") and probes.page_answers(url, 10.0),
         grace_s=10.0,
+        niceness=5,
     )
     return LaunchPlan(url, inference_url, inference if own_inference else None, worker, web)
 

@@ -37,6 +37,7 @@ state = {k: v for k, v in trainer.codec.state_dict().items() if v.is_floating_po
 sums = {k: float(v.double().sum()) for k, v in state.items()}
 import json
 (folder / f"sums{workers.rank}.json").write_text(json.dumps(sums))
+workers.leave()
 """
 
 
