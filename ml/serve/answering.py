@@ -2,13 +2,15 @@
 
 A step of four rows costs little more than one of a single row, four steps of single rows cost four. So all answers that
 have room for a frame join the step of the first one that is due; they fall into step with each other and stay there.
-Everything else waits until it is the most urgent thing, and after whatever took long the microphones are heard again.
+Everything else waits until it is the most urgent thing, and after whatever took long the microphones are heard again:
+a frame's codes and their sound are two works.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -17,7 +19,7 @@ import numpy as np
 from ml.serve.conversation import CODE_MS, Awaited, Conversation, MadeFrame, Spoken
 from ml.serve.speaking import NEVER, Mouth, TalkConfig
 from ml.serve.talk_messages import Codes
-from ml.serve.talker import Talker
+from ml.serve.talker import Made, Talker
 
 T = TypeVar("T")
 
@@ -39,6 +41,7 @@ class AnswerMaker:
         self._config = config
         self._mouth = mouth
         self._clock = clock
+        self._silent: _Silent | None = None
 
     def work(self, rows: Sequence[Conversation]) -> None:
         """The most urgent things first, until a slice of time is over."""
@@ -50,12 +53,16 @@ class AnswerMaker:
 
     def next_due_ns(self, rows: Sequence[Conversation], now_ns: int) -> int | None:
         """When there is something to do; None while there is nothing."""
-        if any(c.awaited is not None or _listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows):
+        if self._silent is not None or any(
+            c.awaited is not None or _listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows
+        ):
             return now_ns
         times = [self.due_ns(c.answer, now_ns) for c in rows if c.answer is not None]
         return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
 
     def _most_urgent(self, rows: Sequence[Conversation]) -> Callable[[], object] | None:
+        if self._silent is not None:
+            return self.sound
         now_ns = self._clock()
         urgent: tuple[int, Callable[[], object]] | None = None
 
@@ -111,11 +118,14 @@ class AnswerMaker:
             self._confirm(c, c.answer, awaited)
 
     def settle(self, c: Conversation) -> None:
-        """An answer that is waited for is begun, with its first frame, and leaves."""
+        """An answer that is waited for is begun and leaves, with its first frame; no frame is left without sound."""
         awaited, c.awaited = c.awaited, None
+        if awaited is not None or (self._silent is not None and self._silent.has(c)):
+            self.sound()
         if awaited is not None:
             answer = self._begin(c, awaited.turn)
             self._step(c.talker, [c])
+            self.sound()
             self._confirm(c, answer, awaited)
 
     def _confirm(self, c: Conversation, answer: Spoken, awaited: Awaited) -> None:
@@ -182,21 +192,51 @@ class AnswerMaker:
         self._step(talker, [c for c in rows if c.talker is talker and joins(c.answer)])
 
     def _step(self, talker: Talker, group: list[Conversation]) -> None:
+        """Codes of the next frame of each of these answers; it has to `sound` before anything else happens to them."""
         made = talker.step([c.row for c in group])
         now_ns = self._clock()
+        going: list[tuple[int, Conversation, Spoken]] = []
         for i, conversation in enumerate(group):
             answer = conversation.answer
             assert answer is not None
             answer.stepped_ns = now_ns
             if made.ended[i]:
                 answer.finished = True
+                if answer.confirmed:
+                    self._mouth.send(conversation, answer)
             else:
-                pcm = made.pcm[i] if answer.frames else made.pcm[i][talker.delay_samples :]
-                answer.frames.append(MadeFrame(made.codes[i], pcm, made.step_us, made.decode_us))
-                if len(answer.frames) * CODE_MS >= self._config.max_answer_ms:
-                    answer.finished, answer.reason = True, "limit"
+                going.append((i, conversation, answer))
+        self._silent = _Silent(talker, made, going) if going else None
+
+    def sound(self) -> None:
+        """What was stepped last becomes audio, and leaves where it may."""
+        silent, self._silent = self._silent, None
+        if silent is None:
+            return
+        started = self._clock()
+        pcm = silent.talker.decode(
+            [c.row for _, c, _ in silent.going], silent.made.codes[[i for i, _, _ in silent.going]]
+        )
+        decode_us = (self._clock() - started) // 1000
+        for (i, conversation, answer), samples in zip(silent.going, pcm, strict=True):
+            kept = samples if answer.frames else samples[silent.talker.delay_samples :]
+            answer.frames.append(MadeFrame(silent.made.codes[i], kept, silent.made.step_us, decode_us))
+            if len(answer.frames) * CODE_MS >= self._config.max_answer_ms:
+                answer.finished, answer.reason = True, "limit"
             if answer.confirmed:
                 self._mouth.send(conversation, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """Frames whose codes are made and whose sound is not: place in `made`, row, answer."""
+
+    talker: Talker
+    made: Made
+    going: list[tuple[int, Conversation, Spoken]]
+
+    def has(self, conversation: Conversation) -> bool:
+        return any(c is conversation for _, c, _ in self.going)
 
 
 def _reads(c: Conversation) -> bool:

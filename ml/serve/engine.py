@@ -33,6 +33,8 @@ Publish = Callable[[list[Output]], None]
 
 TICK_BUDGET_MS = 40.0
 """A tick of a conversation that takes longer than one frame of the dialogue codec is late."""
+_HEARD_LONG_NS = 8_000_000
+"""Hearing that takes longer leaves the model's work to the next tick, once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Engine:
         self._failure: BaseException | None = None
         self._ticks = 0
         self._late_ticks = 0
+        self._put_off = False
+        """Work was left for the present tick."""
         self._dropped = 0
         self._tick_ms: deque[float] = deque(maxlen=config.history)
         self._last_start_ns = 0
@@ -302,7 +306,13 @@ class Engine:
         talk.hear([(c, frame) for session, frame in frames if (c := talk.find(session)) is not None])
         for session, _ in frames:
             self._say(session, None)
-        talk.produce()
+        # Hearing may take half a tick (the end of a question), and so may a piece of work: then they are two ticks,
+        # with the microphones once more between them.
+        if self._put_off or self._clock() - started_ns < _HEARD_LONG_NS:
+            talk.produce()
+            self._put_off = False
+        else:
+            self._put_off = True
         for conversation in talk.conversations:
             conversation.session.answering = conversation.answers
         if talk.conversations and not any(not session.talk for session, _ in work.frames):

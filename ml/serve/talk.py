@@ -76,6 +76,7 @@ class TalkStage:
 
     def begin(self, conversation: Conversation) -> None:
         """A row starts anew, with what it remembers of an earlier connection."""
+        self._maker.sound()  # a frame of who had the row before
         self._rows[conversation.row] = conversation
         self._vad.reset(conversation.row)
         conversation.talker.reset([conversation.row])

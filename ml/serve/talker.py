@@ -29,13 +29,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One answer frame of n rows: codes uint16 [n, levels], PCM16 [n, hop], whether the answer ended before it."""
+    """One answer frame of n rows, not to be heard yet: codes uint16 [n, levels], whether the answer ended before it."""
 
     codes: Codes
-    pcm: npt.NDArray[np.int16]
     ended: list[bool]
     step_us: int
-    decode_us: int
 
 
 class Talker:
@@ -76,7 +74,7 @@ class Talker:
                 codes = self.encode(rows, np.zeros((size, self.hop), np.float32))
                 self.listen(rows, codes[:, :, None])
                 self.begin(rows, [Voice()] * size, rows)
-                self.step(rows)
+                self.decode(rows, self.step(rows).codes)
                 self.reset(rows)
         return 1000.0 * (time.perf_counter() - started)
 
@@ -188,20 +186,23 @@ class Talker:
 
     @torch.inference_mode()
     def step(self, rows: list[int]) -> Made:
-        """The next frame of each row's answer."""
+        """The next frame of each row's answer; `decode` makes it sound."""
         started = time.perf_counter_ns()
         codes, ended = self.model.step(self._state, rows, self._sampling)
         codes = codes.clamp(max=self.codec.config.codebook_size - 1)
         codes_out = codes.to("cpu", torch.int32).numpy().astype(np.uint16)
-        stepped = time.perf_counter_ns()
+        return Made(codes_out, list(ended), (time.perf_counter_ns() - started) // 1000)
+
+    @torch.inference_mode()
+    def decode(self, rows: list[int], codes: Codes) -> npt.NDArray[np.int16]:
+        """PCM16 [n, hop] of the frame that `step` made for these rows, codes uint16 [n, levels]. Each frame once."""
         at = torch.tensor(rows, device=self._device)
         batch = self._mouth.gather(at)
-        audio = self.codec.decode_stream(codes[:, :, None], batch)
+        audio = self.codec.decode_stream(self._codes(codes)[:, :, None], batch)
         self._mouth.scatter(at, batch)
         scaled = audio.float().nan_to_num(0.0).mul(PCM_SCALE).round().clamp(-PCM_SCALE, PCM_SCALE - 1)
-        pcm = scaled.to(torch.int16).cpu().numpy()
-        decoded = time.perf_counter_ns()
-        return Made(codes_out, pcm, list(ended), (stepped - started) // 1000, (decoded - stepped) // 1000)
+        pcm: npt.NDArray[np.int16] = scaled.to(torch.int16).cpu().numpy()
+        return pcm
 
     # -- inside --------------------------------------------------------------------------------------------
 
