@@ -28,6 +28,8 @@ WIDTH, BRANCHES, FLOOR = 8, 5, -6.0
 """Readings kept per step; classes tried per step, none with a log-probability under the floor."""
 SPREAD = 4.0
 """Log-probabilities of readings are divided by this before they are compared: the posterior is too sure of itself."""
+REMEMBERED = 30_000
+"""Log-probabilities that are kept ready, some 5 MB."""
 _BITS, _START, _END = 6, 63, 62
 _NEVER = -1e9
 
@@ -90,7 +92,7 @@ class PhoneLM:
             if rest is None:
                 break
             share = self._grams.get((after << _BITS) | phone | mark, 0.0) + rest * share
-        if len(self._memo) > 200_000:
+        if len(self._memo) >= REMEMBERED:
             self._memo.clear()
         self._memo[key] = found = math.log(share)
         return found
