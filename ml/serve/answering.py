@@ -73,7 +73,7 @@ class AnswerMaker:
 
         for c in rows:
             if c.awaited is not None:  # as urgent as an answer that has begun and is not heard yet
-                consider(0, partial(self._read if _reads(c) else self.settle, c))
+                consider(0, partial(self._further, c))
             elif c.answer is not None:
                 consider(self.due_ns(c.answer, now_ns), partial(self._step_all, c.talker, rows))
             elif _listens(c):
@@ -119,14 +119,30 @@ class AnswerMaker:
 
     def settle(self, c: Conversation) -> None:
         """An answer that is waited for is begun and leaves, with its first frame; no frame is left without sound."""
-        awaited, c.awaited = c.awaited, None
-        if awaited is not None or (self._silent is not None and self._silent.has(c)):
+        if self._silent is not None and self._silent.has(c):
             self.sound()
-        if awaited is not None:
-            answer = self._begin(c, awaited.turn)
+        while c.awaited is not None:
+            self._further(c)
+
+    def _further(self, c: Conversation) -> None:
+        """The next piece of an answer that is waited for: each fits a tick, and all together do not."""
+        if c.awaited is None:
+            return
+        if c.answer is None and not c.talker.has_read(c.row):
+            self._read(c)
+        elif c.answer is None:
+            self._begin(c, c.awaited.turn)
+        elif c.answer.finished or c.answer.frames:
+            self._leave(c)
+        elif self._silent is not None:
+            self.sound()
+        else:
             self._step(c.talker, [c])
-            self.sound()
-            self._confirm(c, answer, awaited)
+
+    def _leave(self, c: Conversation) -> None:
+        awaited, c.awaited = c.awaited, None
+        if awaited is not None and c.answer is not None:
+            self._confirm(c, c.answer, awaited)
 
     def _confirm(self, c: Conversation, answer: Spoken, awaited: Awaited) -> None:
         answer.confirmed = True
@@ -223,6 +239,7 @@ class AnswerMaker:
             answer.frames.append(MadeFrame(silent.made.codes[i], kept, silent.made.step_us, decode_us))
             if len(answer.frames) * CODE_MS >= self._config.max_answer_ms:
                 answer.finished, answer.reason = True, "limit"
+            self._leave(conversation)
             if answer.confirmed:
                 self._mouth.send(conversation, answer)
 
