@@ -43,13 +43,19 @@ class AnswerMaker:
         self._clock = clock
         self._silent: _Silent | None = None
 
-    def work(self, rows: Sequence[Conversation]) -> None:
-        """The most urgent things first, until a slice of time is over."""
+    def work(self, rows: Sequence[Conversation], brief: bool = False) -> bool:
+        """The most urgent things first, until a slice of time is over. With `brief` nothing that may take most of a
+        tick; true when such a thing is what is left.
+        """
         started = self._clock()
-        while (work := self._most_urgent(rows)) is not None:
+        while (urgent := self._most_urgent(rows)) is not None:
+            work, long = urgent
+            if long and brief:
+                return True
             work()
             if self._clock() - started >= _SLICE_NS:
-                return
+                break
+        return False
 
     def next_due_ns(self, rows: Sequence[Conversation], now_ns: int) -> int | None:
         """When there is something to do; None while there is nothing."""
@@ -60,29 +66,30 @@ class AnswerMaker:
         times = [self.due_ns(c.answer, now_ns) for c in rows if c.answer is not None]
         return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
 
-    def _most_urgent(self, rows: Sequence[Conversation]) -> Callable[[], object] | None:
+    def _most_urgent(self, rows: Sequence[Conversation]) -> tuple[Callable[[], object], bool] | None:
+        """What is to be done first, and whether it may take most of a tick."""
         if self._silent is not None:
-            return self.sound
+            return self.sound, False
         now_ns = self._clock()
-        urgent: tuple[int, Callable[[], object]] | None = None
+        urgent: tuple[int, Callable[[], object], bool] | None = None
 
-        def consider(since_ns: int, work: Callable[[], object]) -> None:
+        def consider(since_ns: int, work: Callable[[], object], long: bool = False) -> None:
             nonlocal urgent
             if since_ns <= now_ns and (urgent is None or since_ns < urgent[0]):
-                urgent = since_ns, work
+                urgent = since_ns, work, long
 
         for c in rows:
             if c.awaited is not None:  # as urgent as an answer that has begun and is not heard yet
-                consider(0, partial(self._further, c))
+                consider(0, partial(self._further, c), c.answer is None)
             elif c.answer is not None:
                 consider(self.due_ns(c.answer, now_ns), partial(self._step_all, c.talker, rows))
             elif _listens(c):
                 consider(now_ns - len(c.backlog) * _CODE_NS, partial(self._listen_all, c, rows))
             elif c.wished_ns is not None and not c.talker.has_read(c.row):
-                consider(c.wished_ns, partial(self._read, c))
+                consider(c.wished_ns, partial(self._read, c), True)
             elif c.wished_ns is not None and self._may_begin(c, now_ns):
-                consider(c.wished_ns, partial(self._begin, c))
-        return None if urgent is None else urgent[1]
+                consider(c.wished_ns, partial(self._begin, c), True)
+        return None if urgent is None else urgent[1:]
 
     # -- listening -----------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ Publish = Callable[[list[Output]], None]
 TICK_BUDGET_MS = 40.0
 """A tick of a conversation that takes longer than one frame of the dialogue codec is late."""
 _HEARD_LONG_NS = 3_000_000
-"""Hearing that takes longer leaves the model's work to the next tick, once."""
+"""Hearing that takes longer leaves long work to the next tick, once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,13 +306,10 @@ class Engine:
         talk.hear([(c, frame) for session, frame in frames if (c := talk.find(session)) is not None])
         for session, _ in frames:
             self._say(session, None)
-        # Hearing may take half a tick (the end of a question), and so may a piece of work: then they are two ticks,
-        # with the microphones once more between them.
-        if self._put_off or self._clock() - started_ns < _HEARD_LONG_NS:
-            talk.produce()
-            self._put_off = False
-        else:
-            self._put_off = True
+        # Hearing may take a third of a tick, and reading a question or beginning an answer most of one: then they are
+        # two ticks, with the microphones once more between them.
+        heard_long = self._clock() - started_ns > _HEARD_LONG_NS
+        self._put_off = talk.produce(brief=heard_long and not self._put_off)
         for conversation in talk.conversations:
             conversation.session.answering = conversation.answers
         if talk.conversations and not any(not session.talk for session, _ in work.frames):

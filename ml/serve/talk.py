@@ -285,9 +285,9 @@ class TalkStage:
 
     # -- answering -----------------------------------------------------------------------------------------
 
-    def produce(self) -> None:
-        """What the model is to do now."""
-        self._maker.work(self.conversations)
+    def produce(self, brief: bool = False) -> bool:
+        """What the model is to do now; with `brief` nothing long, and true when that is what is left."""
+        return self._maker.work(self.conversations, brief)
 
     def next_due_ns(self, now_ns: int) -> int | None:
         """When `produce` has something to do; None while it has nothing."""
