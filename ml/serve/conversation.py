@@ -136,6 +136,8 @@ class Conversation:
         self._tail = np.zeros(TAIL_MS * SAMPLES_PER_MS, np.float32)
         self._partial: list[Floats] = []
         self._partial_ms = 0
+        self._uncoded_ms: deque[int] = deque()
+        """Where the codec's frames begin whose codes are still to come."""
         self._recent: deque[tuple[int, Codes]] = deque(maxlen=HISTORY_CODES)
 
     @property
@@ -167,11 +169,12 @@ class Conversation:
             return None
         frame = np.concatenate(self._partial)
         self._partial = []
+        self._uncoded_ms.append(self._partial_ms)
         return frame
 
     def coded(self, codes: Codes) -> None:
-        """Codes uint16 [levels] of the frame that `hear` gave."""
-        self._recent.append((self._partial_ms, codes))
+        """Codes uint16 [levels] of the first frame that `hear` gave and that has none yet."""
+        self._recent.append((self._uncoded_ms.popleft(), codes))
         if self.listening:
             self.question.append(codes)
             if not self.held:

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
+_CODE_WAIT_NS = 30_000_000
+"""So long a row's frame waits for others to be coded with, at most; its next one is there 40 ms later."""
+
 
 class TalkStage:
     """All conversations. ``say`` publishes a message of a session."""
@@ -54,11 +57,15 @@ class TalkStage:
         self._say = say
         self._clock = clock
         self._rows: dict[int, Conversation] = {}
+        self._uncoded: dict[int, tuple[Conversation, Floats, int]] = {}
+        """By row, what was heard and has no codes yet, since when (ns)."""
         self.mouth = Mouth(config, say, clock)
         self._maker = AnswerMaker(config, self.mouth, clock)
 
     def settle(self, c: Conversation) -> None:
         """Nothing of this row is left half done: for who is about to change something."""
+        if c.row in self._uncoded:
+            self._code()
         self._maker.settle(c)
 
     def now_ns(self) -> int:
@@ -77,6 +84,7 @@ class TalkStage:
     def begin(self, conversation: Conversation) -> None:
         """A row starts anew, with what it remembers of an earlier connection."""
         self._maker.sound()  # a frame of who had the row before
+        self._uncoded.pop(conversation.row, None)
         self._rows[conversation.row] = conversation
         self._vad.reset(conversation.row)
         conversation.talker.reset([conversation.row])
@@ -86,6 +94,7 @@ class TalkStage:
         for row, conversation in list(self._rows.items()):
             if conversation.session.closed:
                 del self._rows[row]
+                self._uncoded.pop(row, None)
 
     # -- hearing -------------------------------------------------------------------------------------------
 
@@ -99,17 +108,14 @@ class TalkStage:
                 conversation.history = []
         audio = np.stack([np.frombuffer(f.audio.pcm, "<i2") for _, f in frames]).astype(np.float32) / np.float32(32_768)
         self._vad.push([c.row for c, _ in frames], audio, [f.audio.timestamp_ms for _, f in frames])
-        complete: list[tuple[Conversation, Floats]] = []
+        now_ns = self._clock()
         for (conversation, frame), samples in zip(frames, audio, strict=True):
             whole = conversation.hear(samples, frame.audio.timestamp_ms, conversation.talker.hop)
             if whole is not None:
-                complete.append((conversation, whole))
-        for talker, group in by_talker(complete, lambda item: item[0]):
-            codes = talker.encode([c.row for c, _ in group], np.stack([whole for _, whole in group]))
-            for (conversation, _), row_codes in zip(group, codes, strict=True):
-                conversation.coded(row_codes)
+                if conversation.row in self._uncoded:
+                    self._code()
+                self._uncoded[conversation.row] = (conversation, whole, now_ns)
         acting: list[tuple[Conversation, int, list[Action]]] = []
-        now_ns = self._clock()
         for conversation, frame in frames:
             actions: list[Action] = []
             if conversation.director.phase == "answer" and self.mouth.over(conversation, now_ns):
@@ -124,7 +130,20 @@ class TalkStage:
                 )
             )
             acting.append((conversation, frame.arrived_ns, actions))
+        # Four rows are coded for little more than one: whoever is early waits, unless something happens.
+        oldest_ns = min((since_ns for _, _, since_ns in self._uncoded.values()), default=now_ns)
+        together = len(self._uncoded) == len(self._rows) or now_ns - oldest_ns >= _CODE_WAIT_NS
+        if together or any(actions for _, _, actions in acting):
+            self._code()
         self.act(acting)
+
+    def _code(self) -> None:
+        """Codes of all that was heard."""
+        uncoded, self._uncoded = list(self._uncoded.values()), {}
+        for talker, group in by_talker(uncoded, lambda item: item[0]):
+            codes = talker.encode([c.row for c, _, _ in group], np.stack([whole for _, whole, _ in group]))
+            for (conversation, _, _), row_codes in zip(group, codes, strict=True):
+                conversation.coded(row_codes)
 
     # -- deciding ------------------------------------------------------------------------------------------
 

@@ -25,7 +25,8 @@ def new_conversation(session: Session, request: Open, ears: TurnEars | None = No
 
 def carry_out(talk: TalkStage, conversation: Conversation, order: Order) -> None:
     """One order."""
-    talk.settle(conversation)
+    if not isinstance(order, Heard) or conversation.paused is not None:  # clients tell it four times a second
+        talk.settle(conversation)
     director, now_ns = conversation.director, talk.now_ns()
     match order:
         case StopAnswer():
