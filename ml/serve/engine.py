@@ -34,7 +34,8 @@ Publish = Callable[[list[Output]], None]
 TICK_BUDGET_MS = 40.0
 """A tick of a conversation that takes longer than one frame of the dialogue codec is late."""
 _HEARD_LONG_NS = 3_000_000
-"""Hearing that takes longer leaves long work to the next tick, once."""
+_HEARD_VERY_LONG_NS = 12_000_000
+"""Hearing that takes longer leaves long work to the next tick, or any; the next one does it in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +307,10 @@ class Engine:
         talk.hear([(c, frame) for session, frame in frames if (c := talk.find(session)) is not None])
         for session, _ in frames:
             self._say(session, None)
-        # Hearing may take a third of a tick, and reading a question or beginning an answer most of one: then they are
+        # Reading a question or beginning an answer may take most of a tick, and hearing a third of one: then they are
         # two ticks, with the microphones once more between them.
-        heard_long = self._clock() - started_ns > _HEARD_LONG_NS
-        self._put_off = talk.produce(brief=heard_long and not self._put_off)
+        heard_ns = 0 if self._put_off else self._clock() - started_ns
+        self._put_off = heard_ns > _HEARD_VERY_LONG_NS or talk.produce(brief=heard_ns > _HEARD_LONG_NS)
         for conversation in talk.conversations:
             conversation.session.answering = conversation.answers
         if talk.conversations and not any(not session.talk for session, _ in work.frames):
