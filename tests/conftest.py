@@ -9,6 +9,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.support.servers import Plan, Redis, plan, require
+from tests.support.sqlite_run import SqliteRun
 from tests.support.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,6 +87,30 @@ def embedded(servers: Plan, django_db_blocker: DjangoDbBlocker) -> Iterator[Stac
         yield running
     finally:
         running.stop()
+
+
+SQLITE_RUN = pytest.StashKey[SqliteRun]()
+MANY = 500
+"""Tests of a run that is long enough to have the SQLite run beside it."""
+
+
+@pytest.fixture(scope="session")
+def sqlite_run(pytestconfig: pytest.Config) -> SqliteRun:
+    """The web side's tests on SQLite, begun already where this run is a long one."""
+    return pytestconfig.stash.setdefault(SQLITE_RUN, SqliteRun())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A long run has the SQLite run beside its first tests, which keep one core busy at the most."""
+    asked = any("sqlite_run" in getattr(item, "fixturenames", ()) for item in session.items)
+    if asked and len(session.items) > MANY and not session.config.option.collectonly:
+        session.config.stash.setdefault(SQLITE_RUN, SqliteRun()).start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Nothing is left behind."""
+    if SQLITE_RUN in config.stash:
+        config.stash[SQLITE_RUN].stop()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,5 @@
 """The launcher's supervisor with real, small child processes."""
 
-import dataclasses
 import os
 import signal
 import sys
@@ -58,15 +57,6 @@ def gone_or_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:
         return not alive(pid)
-
-
-def test_what_can_wait_gives_way_to_what_cannot(up: Up) -> None:
-    waits = "import os, pathlib, signal, sys; pathlib.Path(sys.argv[1]).write_text(str(os.nice(0))); signal.pause()"
-    child = up.supervisor.start(dataclasses.replace(up.spec("web", waits), niceness=3))
-    told = up.folder / "web.up"
-    wait_until(lambda: told.exists() and bool(told.read_text()), DEADLINE_S, "the child's niceness")
-    assert child.running
-    assert int(told.read_text()) == min(19, os.nice(0) + 3)
 
 
 def test_a_killed_child_is_restarted_and_reported_back(up: Up) -> None:

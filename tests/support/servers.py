@@ -16,7 +16,7 @@ import pytest
 
 from scripts.setup import SYSTEM, find_binary
 from tests.support.waiting import wait_until
-from voiceplatform.launcher.children import before_it_runs
+from voiceplatform.launcher.children import parent_death_signal
 
 DEADLINE_S = 60.0
 
@@ -104,7 +104,7 @@ class Server:
                 stdout=sink,
                 stderr=sink,
                 user=user,
-                preexec_fn=before_it_runs(),  # a killed test run leaves no server behind
+                preexec_fn=parent_death_signal(),  # a killed test run leaves no server behind
             )
         process = self.process
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.servers import free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import wait_until
-from voiceplatform.launcher.children import before_it_runs
+from voiceplatform.launcher.children import parent_death_signal
 from voiceplatform.launcher.probes import page_answers
 
 START_S = 120.0
@@ -60,7 +60,7 @@ class SpokenServer:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
-                preexec_fn=before_it_runs(),
+                preexec_fn=parent_death_signal(),
             )
 
     def _wait(self, name: str, ready: object) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from tests.support.servers import Plan, free_port
 from tests.support.waiting import wait_until
-from voiceplatform.launcher.children import before_it_runs
+from voiceplatform.launcher.children import parent_death_signal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_DEADLINE_S = 240.0
@@ -94,7 +94,7 @@ class Stack:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
-                preexec_fn=before_it_runs(),
+                preexec_fn=parent_death_signal(),
             )
 
         def ready() -> bool:

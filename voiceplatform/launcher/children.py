@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voiceplatform.niceness import give_way
-
 LOG_LIMIT_BYTES = 5_000_000
 _PR_SET_PDEATHSIG = 1
 
@@ -19,8 +17,7 @@ _PR_SET_PDEATHSIG = 1
 class ChildSpec:
     """What to start. ``label`` is the word for people, ``ready`` tells whether it answers, ``grace_s`` is how long
     it may take to end by itself after SIGTERM; one that is ``relied_upon`` is stopped after the others have ended. One
-    that dies ``served_s`` or more after it first answered has served: that is no crash loop. ``niceness`` is how much
-    it gives way to the others on a busy machine."""
+    that dies ``served_s`` or more after it first answered has served: that is no crash loop."""
 
     name: str
     label: str
@@ -32,14 +29,12 @@ class ChildSpec:
     grace_s: float = 10.0
     relied_upon: bool = False
     served_s: float = 3.0
-    niceness: int = 0
 
 
-def before_it_runs(niceness: int = 0) -> Callable[[], None]:
-    """What the child does between fork and exec: give way, and on Linux have the kernel send it SIGTERM when the
-    launcher dies without stopping it (kill -9)."""
+def parent_death_signal() -> Callable[[], None] | None:
+    """For Linux: have the kernel send SIGTERM to the child when the launcher dies without stopping it (kill -9)."""
     if not sys.platform.startswith("linux"):
-        return lambda: give_way(niceness)
+        return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     launcher = os.getpid()
 
@@ -47,7 +42,6 @@ def before_it_runs(niceness: int = 0) -> Callable[[], None]:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
         if os.getppid() != launcher:  # it died between fork and prctl
             os._exit(1)
-        give_way(niceness)
 
     return in_child
 
@@ -76,7 +70,7 @@ class Child:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,  # Ctrl-C in the terminal reaches the launcher only, which stops in order
-                preexec_fn=before_it_runs(self.spec.niceness),  # (the launcher is single-threaded)
+                preexec_fn=parent_death_signal(),  # (the launcher is single-threaded)
             )
 
     @property

@@ -49,10 +49,9 @@ def make_plan(env: Env) -> LaunchPlan:
         grace_s: float,
         relied_upon: bool = False,
         served_s: float = ChildSpec.served_s,
-        niceness: int = 0,
     ) -> ChildSpec:
         command, log = [sys.executable, "-m", *arguments], logs / f"{name}.log"
-        return ChildSpec(name, label, command, BASE_DIR, log, ready, shared, grace_s, relied_upon, served_s, niceness)
+        return ChildSpec(name, label, command, BASE_DIR, log, ready, shared, grace_s, relied_upon, served_s)
 
     inference = child(
         "inference",
@@ -83,7 +82,6 @@ def make_plan(env: Env) -> LaunchPlan:
         ready=lambda: True,
         grace_s=10.0,
         served_s=60.0,  # nothing tells when it is ready, so that only its age tells a crash loop
-        niceness=10,
     )
     web = child(
         "web",
@@ -91,7 +89,6 @@ def make_plan(env: Env) -> LaunchPlan:
         *("voiceplatform.web", "--host", env.host, "--port", str(env.port)),
         ready=lambda: probes.page_answers(f"{url}readyz") and probes.page_answers(url, 10.0),
         grace_s=10.0,
-        niceness=5,
     )
     return LaunchPlan(url, inference_url, inference if own_inference else None, worker, web)
 

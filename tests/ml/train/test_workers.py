@@ -55,7 +55,7 @@ def test_processes_agree_and_the_first_writes(tmp_path: Path) -> None:
         timeout=240,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, done.stderr[-2_000:]
+    assert done.returncode == 0, done.stderr[:4_000]
     first, second = (json.loads((tmp_path / f"sums{rank}.json").read_text()) for rank in (0, 1))
     assert first == pytest.approx(second, rel=1e-4, abs=1e-3)
     assert (tmp_path / "run0" / "best.safetensors").exists()

@@ -14,8 +14,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from voiceplatform.niceness import give_way
-
 
 class Command(BaseCommand):
     help = "Measure live conversations: real sockets, Telugu questions in real time, a fresh product of its own."
@@ -48,7 +46,6 @@ class Command(BaseCommand):
         result: dict[str, Any] = {"load_average": [round(value, 2) for value in os.getloadavg()]}
         try:
             with running_product() as product:
-                give_way(10)  # what plays the clients here is other people's machines elsewhere
                 if options["what"] == "kill":
                     result["kill"] = asyncio.run(measure_kills(product, curve[0], options["times"]))
                 elif options["what"] == "vanish":
