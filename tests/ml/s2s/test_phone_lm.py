@@ -6,10 +6,12 @@ import math
 from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.s2s import phone_lm
 from ml.s2s.acts import NO_PHONE, collapsed
 from ml.s2s.phone_lm import DISCOUNT, ORDER, RARE, PhoneLM, Readings, readings
 
@@ -87,6 +89,16 @@ def test_what_is_often_said_is_likelier() -> None:
     context = model.then(model.then(model.start, 1), 2)
     assert model.log_prob(context, 3) > model.log_prob(context, 4) + 1.0
     assert model_of().log_prob(model.start, 2) == math.log(1 / SYMBOLS), "knowing nothing, all are alike"
+
+
+def test_what_is_kept_ready_is_bounded_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phone_lm, "REMEMBERED", 5)
+    model, fresh = model_of(*KNOWN), model_of(*KNOWN)
+    contexts = [model.start, model.then(model.start, 1), model.then(model.then(model.start, 1), 2)]
+    told = [model.log_prob(context, phone) for context in contexts for phone in range(SYMBOLS)]
+    assert len(model._memo) <= 5
+    monkeypatch.undo()
+    assert told == [fresh.log_prob(context, phone) for context in contexts for phone in range(SYMBOLS)]
 
 
 def test_a_doubtful_phone_becomes_what_people_say() -> None:
