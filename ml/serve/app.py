@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import json
 import logging
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 SWITCH_S = 0.0001
 """For how long a thread may keep the interpreter while another wants it. The device thread gives it up for each of some
 hundred operations of a step, and would wait Python's usual 5 ms for it whenever a caption is made meanwhile."""
+
+LARGE_BYTES = 1 << 20
+_M_MMAP_THRESHOLD = -3
 
 
 class StartError(RuntimeError):
@@ -213,6 +217,7 @@ async def run(options: ServeOptions) -> int:
         StartError, CheckpointError, VadError, ListenError: nothing was served; each is one line for the user.
     """
     sys.setswitchinterval(SWITCH_S)
+    _give_back_large_blocks()
     # Of this thread, which loads; torch's threads that wait for one another cost more than they bring on shared cores.
     torch.set_num_threads(options.engine.threads)
     device = choose_device(options.device)
@@ -229,6 +234,17 @@ async def run(options: ServeOptions) -> int:
     finally:
         await service.stop()
     return 1 if service.failure else 0
+
+
+def _give_back_large_blocks() -> None:
+    """Have glibc take large blocks from the system and return them when they are freed.
+
+    Left to itself it raises that size to what was freed last, up to 32 MB: one large array, once, stays in the process
+    for good below what is allocated next. Elsewhere (musl, macOS) nothing is done.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def _say_ready(addresses: list[wire.Address], service: Service) -> None:

@@ -53,7 +53,12 @@ def test_processes_agree_and_the_first_writes(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=240,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "OMP_NUM_THREADS": "1",
+        },
     )
     assert done.returncode == 0, done.stderr[:4_000]
     first, second = (json.loads((tmp_path / f"sums{rank}.json").read_text()) for rank in (0, 1))
