@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +118,7 @@ async def test_a_question_is_answered(start_server: StartServer, question: Sound
 async def test_two_rows_do_not_disturb_each_other(start_server: StartServer, question: Sound) -> None:
     running = await start_server(talk=True)
 
-    async def answer(other: bool) -> list[wire.AudioDown]:
+    async def heard(other: bool) -> np.ndarray[Any, np.dtype[np.uint16]]:
         talks = []
         for number in range(2 if other else 1):
             client = await running.client()
@@ -130,12 +131,14 @@ async def test_two_rows_do_not_disturb_each_other(start_server: StartServer, que
         for talk in talks:
             await talk.aclose()
             await talk.client.close()
-        return talks[0].of(wire.AudioDown)
+        assert talks[0].of(wire.AudioDown)
+        return talks[0].of(wire.TurnCodes)[0].codes
 
-    alone, beside = await answer(False), await answer(True)
-    first = [f.codes[:, 0].tolist() for f in alone]
-    second = [f.codes[:, 0].tolist() for f in beside]
-    assert first[:3] == second[:3]
+    # What is heard of a question is the same; how much of the silence after it is in it depends on when there was time.
+    alone, beside = await heard(False), await heard(True)
+    common = min(alone.shape[1], beside.shape[1])
+    assert common >= 20
+    assert (alone[:, :common] == beside[:, :common]).all()
 
 
 async def test_speech_over_the_answer_stops_it(start_server: StartServer, question: Sound) -> None:
