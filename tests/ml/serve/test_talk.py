@@ -134,7 +134,7 @@ async def test_two_rows_do_not_disturb_each_other(start_server: StartServer, que
         assert talks[0].of(wire.AudioDown)
         return talks[0].of(wire.TurnCodes)[0].codes
 
-    # What is heard of a question is the same; how much of the silence after it is in it depends on when there was time.
+    # What is heard of a question. That its answer is the same as well is test_talker's, in double precision.
     alone, beside = await heard(False), await heard(True)
     common = min(alone.shape[1], beside.shape[1])
     assert common >= 20
