@@ -18,7 +18,7 @@ def choice(
     weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens.")],
     out: Annotated[Path, typer.Option(help="Where the weights with the fitted choice are written; may be the same.")],
     codec: CodecOption = "dialogue",
-    buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 32_768,
+    buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 122_880,
     width: Annotated[int, typer.Option(help="Dimension of an n-gram's vector.")] = 112,
     sentences: Annotated[
         Path | None, typer.Option(help="Text file, a sentence a line: what is none of the corpus's questions.")
@@ -39,10 +39,15 @@ def choice(
     from ml.data.pairs.sources import find_sources, split_by_hash
     from ml.s2s.checkpoint import export_s2s, load_s2s
     from ml.s2s.model import S2SModel
+    from ml.s2s.quantised import PART
     from ml.s2s.train.acts import acts_of, phrasings
     from ml.s2s.train.choice import ChoiceConfig, fit_choice
     from ml.s2s.train.data import Dialogues
 
+    if width % PART:
+        raise typer.BadParameter(
+            f"{width} is no multiple of {PART}: give {width + PART - width % PART}", param_hint="--width"
+        )
     device_of("cpu", threads)
     voice = load_codec(Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors")
     card = read_card(weights)

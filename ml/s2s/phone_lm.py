@@ -121,60 +121,85 @@ def readings(log_probs: Tensor, model: PhoneLM, weight: float = WEIGHT, bonus: f
     """The likeliest phones of one question: CTC log-probabilities `[steps, symbols + 1]`, the blank last."""
     blank = log_probs.shape[1] - 1
     values, classes = log_probs.float().topk(min(BRANCHES, blank + 1), dim=1)
-    beams: dict[tuple[int, ...], _Beam] = {(): (0.0, _NEVER, 0.0, model.start)}
+    prefixes = _Prefixes(model, weight, bonus)
+    beams: list[_Beam] = [(0, 0.0, _NEVER, 0.0)]
     for likely, named in zip(values.tolist(), classes.tolist(), strict=True):
         tried = [(label, value) for label, value in zip(named, likely, strict=True) if value > FLOOR]
         if tried == [(blank, likely[0])]:
-            beams = {
-                said: (_either(paused, spoke) + likely[0], _NEVER, prior, context)
-                for said, (paused, spoke, prior, context) in beams.items()
-            }
-            continue
-        beams = _step(beams, tried, blank, model, weight, bonus)
-    ranked = sorted(((_score(item), item[0]) for item in beams.items()), reverse=True)
+            beams = [(prefix, both + likely[0], _NEVER, both + likely[0]) for prefix, _, _, both in beams]
+        else:
+            beams = _step(beams, tried, blank, prefixes)
+    ranked = sorted(((both + prefixes.priors[prefix], prefix) for prefix, _, _, both in beams), reverse=True)
     shares = [math.exp((score - ranked[0][0]) / SPREAD) for score, _ in ranked]
-    return [(list(said), share / sum(shares)) for (_, said), share in zip(ranked, shares, strict=True)]
+    return [(prefixes.phones(prefix), share / sum(shares)) for (_, prefix), share in zip(ranked, shares, strict=True)]
 
 
-_Beam = tuple[float, float, float, int]
-"""Log-probability of ending in a blank and in the last phone, the n-gram model's part, and its context."""
+_Beam = tuple[int, float, float, float]
+"""A prefix, its log-probability of ending in a blank, in the last phone, and either way."""
 
 
-def _step(
-    beams: dict[tuple[int, ...], _Beam],
-    tried: Sequence[tuple[int, float]],
-    blank: int,
-    model: PhoneLM,
-    weight: float,
-    bonus: float,
-) -> dict[tuple[int, ...], _Beam]:
-    found: dict[tuple[int, ...], _Beam] = {}
-    for said, (paused, spoke, prior, context) in beams.items():
-        both = _either(paused, spoke)
+class _Prefixes:
+    """Phones said so far, as a tree: a prefix is a number, so that comparing two does not go through their phones."""
+
+    def __init__(self, model: PhoneLM, weight: float, bonus: float) -> None:
+        self.model, self.weight, self.bonus = model, weight, bonus
+        self.last, self.priors = [-1], [0.0]
+        """Of each prefix: its last phone, and what the n-gram model and the bonus make of it."""
+        self.longer: dict[int, int] = {}
+        """prefix << _BITS | phone -> the prefix with that phone behind it."""
+        self._before, self._contexts = [0], [model.start]
+
+    def with_phone(self, prefix: int, phone: int) -> int:
+        """The number of `prefix` with `phone` behind it, which `longer` has not yet."""
+        number = self.longer[prefix << _BITS | phone] = len(self.last)
+        context = self._contexts[prefix]
+        self.last.append(phone)
+        self.priors.append(self.priors[prefix] + self.weight * self.model.log_prob(context, phone) + self.bonus)
+        self._before.append(prefix)
+        self._contexts.append(self.model.then(context, phone))
+        return number
+
+    def phones(self, prefix: int) -> list[int]:
+        """What was said."""
+        said = []
+        while prefix:
+            said.append(self.last[prefix])
+            prefix = self._before[prefix]
+        return said[::-1]
+
+
+def _step(beams: Sequence[_Beam], tried: Sequence[tuple[int, float]], blank: int, prefixes: _Prefixes) -> list[_Beam]:
+    """One step further."""
+    last, priors, longer = prefixes.last, prefixes.priors, prefixes.longer
+    pausing: dict[int, float] = {}
+    speaking: dict[int, float] = {}
+    for prefix, paused, spoke, both in beams:
         for label, value in tried:
             if label == blank:
-                old = found.get(said, (_NEVER, _NEVER, prior, context))
-                found[said] = (_either(old[0], both + value), old[1], prior, context)
+                pausing[prefix] = both + value  # no other beam comes to this prefix by a blank
                 continue
-            again = bool(said) and label == said[-1]
-            if again:
-                old = found.get(said, (_NEVER, _NEVER, prior, context))
-                found[said] = (old[0], _either(old[1], spoke + value), prior, context)
-                if paused < -50.0 + spoke:
+            before = both
+            if label == last[prefix]:  # held on; or, after a blank, said again
+                old = speaking.get(prefix)
+                speaking[prefix] = spoke + value if old is None else _either(old, spoke + value)
+                if paused < spoke - 50.0:
                     continue
-            longer = (*said, label)
-            new = found.get(longer)
-            if new is None:
-                more = prior + weight * model.log_prob(context, label) + bonus
-                new = (_NEVER, _NEVER, more, model.then(context, label))
-            found[longer] = (new[0], _either(new[1], (paused if again else both) + value), new[2], new[3])
-    if len(found) <= WIDTH:
-        return found
-    return dict(sorted(found.items(), key=_score, reverse=True)[:WIDTH])
-
-
-def _score(item: tuple[tuple[int, ...], _Beam]) -> float:
-    return _either(item[1][0], item[1][1]) + item[1][2]
+                before = paused
+            target = longer.get(prefix << _BITS | label)
+            if target is None:
+                target = prefixes.with_phone(prefix, label)
+            old = speaking.get(target)
+            speaking[target] = before + value if old is None else _either(old, before + value)
+    found = []
+    for prefix, spoke in speaking.items():
+        paused = pausing.pop(prefix, _NEVER)
+        both = _either(paused, spoke)
+        found.append((both + priors[prefix], prefix, paused, spoke, both))
+    found += [(paused + priors[prefix], prefix, paused, _NEVER, paused) for prefix, paused in pausing.items()]
+    if len(found) > WIDTH:
+        found.sort(reverse=True)
+        del found[WIDTH:]
+    return [beam[1:] for beam in found]
 
 
 def _either(a: float, b: float) -> float:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.s2s.acts import ActReader, Weights, collapsed
 from ml.s2s.alignment import score_of
 from ml.s2s.model import S2SModel
 from ml.s2s.phone_lm import Readings, sure
+from ml.s2s.quantised import quantised
 from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
 from ml.s2s.train.confusions import Confusions
 from ml.s2s.train.data import Dialogues, padded
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ml.data.pairs import Pair
 
 Progress = Any
+SEEN = 2
+"""An n-gram counts from so many examples on: the vector of one that was never seen is random."""
 Example = tuple[list[int], int]
 """Phones of a question, and its act."""
 
@@ -44,6 +47,8 @@ class ChoiceConfig:
     """Share of examples that are none of the corpus's acts, where sentences are given."""
     epochs: int = 10
     """Passes."""
+    settling: int = 2
+    """Passes in which the quantised table learns on; 0 leaves the table as it is."""
     batch: int = 256
     """Examples per step."""
     learning_rate: float = 2e-2
@@ -206,37 +211,54 @@ def fit_choice(
 def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progress: Progress) -> None:
     config = examples.config
     drawn = examples.draw(rng)
-    table = GramTable([phones for phones, _ in drawn], reader.buckets)
-    reader.rarity.copy_(torch.from_numpy(np.log(len(drawn) / (1.0 + table.occurrences())).clip(0.0)))
+    reader.rarity.copy_(_rarity(GramTable([phones for phones, _ in drawn], reader.buckets), len(drawn)))
+    _learn(reader, examples, rng, progress(range(config.epochs), "choice"), config.epochs, config.learning_rate)
+    if config.settling and isinstance(reader.grams, nn.EmbeddingBag):
+        reader.grams = quantised(reader.grams.weight, reader.rarity > 0)
+        rate = config.learning_rate / 10
+        _learn(reader, examples, rng, progress(range(config.settling), "centroids"), config.settling, rate)
+    reader.requires_grad_(False).eval()
+
+
+def _learn(
+    reader: ActReader, examples: Examples, rng: np.random.Generator, passes: Iterable[int], count: int, peak: float
+) -> None:
+    """Go `count` times through newly drawn examples, at a rate that falls from `peak` to nothing."""
+    config = examples.config
+    peaks = {"grams": peak, "rest": peak / 5}
     # A batch holds every other bucket: dense gradients take a third of the time that sparse ones did.
-    peaks = {"grams": config.learning_rate, "rest": config.learning_rate / 5}
+    grams = list(reader.grams.parameters())
     rest = [p for n, p in reader.named_parameters() if not n.startswith("grams")]
     optimizer = torch.optim.AdamW(
         [
-            {"params": list(reader.grams.parameters()), "weight_decay": 0.0, "name": "grams"},
+            {"params": grams, "weight_decay": 0.0, "name": "grams"},
             {"params": rest, "weight_decay": 0.05, "name": "rest"},
         ],
         fused=True,
     )
-    steps, done = config.epochs * -(-len(drawn) // config.batch), 0
     reader.requires_grad_(True).train()
-    for epoch in progress(range(config.epochs), "choice"):
-        if epoch:
-            drawn = examples.draw(rng)
-            table = GramTable([phones for phones, _ in drawn], reader.buckets)
+    for number in passes:
+        drawn = examples.draw(rng)
+        table = GramTable([phones for phones, _ in drawn], reader.buckets)
         acts = torch.tensor([act for _, act in drawn])
         order = rng.permutation(len(drawn))
         for start in range(0, len(order), config.batch):
             part = order[start : start + config.batch]
+            done = (number + start / len(order)) / count
             for group in optimizer.param_groups:
-                group["lr"] = peaks[group["name"]] * max(0.02, 1.0 - done / steps)
-            done += 1
+                group["lr"] = peaks[group["name"]] * max(0.02, 1.0 - done)
             logits = reader.logits_of(*table.rows(part), config.dropout)
             loss = functional.cross_entropy(logits, acts[torch.from_numpy(part)], label_smoothing=config.smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    reader.requires_grad_(False).eval()
+
+
+def _rarity(table: GramTable, examples: int) -> Tensor:
+    """Weight of each bucket: inverse document frequency, nothing for buckets from which nothing could be learned."""
+    occurrences = table.occurrences()
+    rarity = np.log(examples / (1.0 + occurrences)).clip(0.0)
+    return torch.from_numpy(np.where(occurrences < SEEN, 0.0, rarity).astype(np.float32))
 
 
 @torch.inference_mode()
