@@ -8,6 +8,7 @@ client send a megabyte per message.
 import argparse
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,10 @@ def serve(host: str, port: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         twisted_loop.add_signal_handler(number, on_signal)
+    # What is there now stays. Without it the whole is looked through only once a quarter more has come, and until then
+    # turns that hang in cycles (an exception and its frames) keep their audio.
+    gc.collect()
+    gc.freeze()
     server.run()
     return 1 if server.abort_start else 0
 

@@ -39,8 +39,9 @@ class ChoiceConfig:
 
     heard: int = 8_000
     """Training questions that the encoder hears: they teach how it mishears, and are examples themselves."""
-    misheard: float = 2.4
-    """Errors put into phrasings that nobody spoke, in multiples of those that are made in words not learned."""
+    misheard: float = 0.17
+    """Share of phones that are misheard on average in phrasings that nobody spoke. Which are mistaken for which is as
+    the encoder does it; how many is not, since by now it mishears far fewer, and a reader of as few learned less."""
     variants: int = 8
     """Ways in which each written phrasing is misheard and reworded in one pass; follow-ups four times as many."""
     strangers: float = 0.2
@@ -136,7 +137,8 @@ class Examples:
         return found
 
     def _misheard(self, text: str, rng: np.random.Generator) -> list[int]:
-        return self.confusions.mishear(self.phones(text), self.config.misheard * 2.0 * rng.random(), rng)
+        share = self.config.misheard * 2.0 * rng.random()
+        return self.confusions.mishear(self.phones(text), share / self.confusions.error, rng)
 
     def _reworded(self, text: str, rng: np.random.Generator) -> str:
         from ml.data.corpus.schema import sound_key

@@ -53,9 +53,7 @@ def test_what_repeats_is_kept_exactly_and_noise_mostly() -> None:
     assert torch.allclose(quantised(few, all_used).vectors(rows), few, atol=1e-5)
     noise = torch.randn(2_000, 16)
     lost = noise - quantised(noise, all_used).vectors(rows)
-    assert (
-        lost.square().mean() < 0.12 * noise.square().mean()
-    )  # at two bits a value
+    assert lost.square().mean() < 0.12 * noise.square().mean()  # at two bits a value
 
 
 def test_only_used_rows_make_centroids() -> None:
