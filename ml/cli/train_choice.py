@@ -18,7 +18,7 @@ def choice(
     weights: Annotated[Path, typer.Option(help="S2S weights whose encoder listens.")],
     out: Annotated[Path, typer.Option(help="Where the weights with the fitted choice are written; may be the same.")],
     codec: CodecOption = "dialogue",
-    buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 122_880,
+    buckets: Annotated[int, typer.Option(help="Buckets of phone n-grams.")] = 32_768,
     width: Annotated[int, typer.Option(help="Dimension of an n-gram's vector.")] = 112,
     sentences: Annotated[
         Path | None, typer.Option(help="Text file, a sentence a line: what is none of the corpus's questions.")
@@ -26,7 +26,9 @@ def choice(
     corpus: Annotated[Path | None, typer.Option(help="Folder of corpus files; the shipped ones without it.")] = None,
     heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 8_000,
     variants: Annotated[int, typer.Option(help="Ways in which each phrasing is misheard and reworded in a pass.")] = 8,
-    epochs: Annotated[int, typer.Option(help="Passes.")] = 10,
+    epochs: Annotated[
+        int, typer.Option(help="Passes; 0 keeps the choice that the weights have, and gives it the phrasings of today.")
+    ] = 10,
     threads: Threads = 0,
 ) -> None:
     """Fit the choice of answers on what a trained encoder hears; a few minutes on one core."""
@@ -39,15 +41,10 @@ def choice(
     from ml.data.pairs.sources import find_sources, split_by_hash
     from ml.s2s.checkpoint import export_s2s, load_s2s
     from ml.s2s.model import S2SModel
-    from ml.s2s.quantised import PART
     from ml.s2s.train.acts import acts_of, phrasings
     from ml.s2s.train.choice import ChoiceConfig, fit_choice
     from ml.s2s.train.data import Dialogues
 
-    if width % PART:
-        raise typer.BadParameter(
-            f"{width} is no multiple of {PART}: give {width + PART - width % PART}", param_hint="--width"
-        )
     device_of("cpu", threads)
     voice = load_codec(Path(codec) if codec.endswith(".safetensors") else WEIGHTS_DIR / f"codec-{codec}.safetensors")
     card = read_card(weights)
@@ -57,11 +54,14 @@ def choice(
     written = load_corpus(corpus or CORPUS_DIR)
     acts = acts_of(written, {pair_set.texts[answer].text: plan for answer, plan in dialogues.plan_of.items()})
     known = sum(1 for _ in phrasings(written, acts, "train"))
-    config = dataclasses.replace(
-        trained.config, phrase_buckets=buckets, phrase_width=width, phrase_known=known, n_acts=len(acts.names)
-    )
+    config = dataclasses.replace(trained.config, phrase_known=known, n_acts=len(acts.names))
+    if epochs:
+        config = dataclasses.replace(config, phrase_buckets=buckets, phrase_width=width)
+    elif trained.phrases is None or trained.config.n_acts != len(acts.names):
+        raise typer.BadParameter("these weights choose among other acts, or none: fit anew", param_hint="--epochs 0")
+    renewed = ("phrases.known",) if not epochs else ("phrases.",)
     model = S2SModel(config)
-    kept = {k: v for k, v in trained.state_dict().items() if not k.startswith("phrases.")}
+    kept = {k: v for k, v in trained.state_dict().items() if not k.startswith(renewed)}
     model.load_state_dict(kept, strict=False)
     model.codec_sha256, model.codebooks_sha256 = trained.codec_sha256, trained.codebooks_sha256
 
@@ -72,5 +72,6 @@ def choice(
     strangers = [s for s in find_sources(sentences=sentences).sentences if split_by_hash(s) == "train"]
     figures = fit_choice(model, dialogues, written, strangers, fitted, progress)
     metrics = {**card.get("metrics", {}), "choice": figures}
-    export_s2s(model.eval(), out, {**card, "choice": dataclasses.asdict(fitted), "metrics": metrics})
+    told = {"choice": dataclasses.asdict(fitted)} if epochs else {}
+    export_s2s(model.eval(), out, {**card, **told, "metrics": metrics})
     typer.echo(json.dumps(figures))

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.nearest import KnownSequences
 from ml.s2s.phone_lm import PhoneLM, Readings
-from ml.s2s.quantised import QuantisedBag
 
 ORDERS = (1, 2, 3, 4, 5, 6)
 """Lengths of the n-grams."""
@@ -121,13 +120,9 @@ class ActReader(nn.Module):
         follows = (config.n_plans, len(FOLLOWING), FOLLOWED)
         self.register_buffer("following", torch.full(follows, -1, dtype=torch.int16))
         self.register_buffer("weights", torch.zeros(5))
-        self.grams: nn.EmbeddingBag | QuantisedBag
+        self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum")
         self.choose = nn.Linear(width, acts)
-        if config.phrase_quantised:
-            self.grams = QuantisedBag(self.buckets, width)
-        else:
-            self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum")
-            nn.init.normal_(self.grams.weight, std=0.02)  # what is rarely seen stays small, and is quantised well
+        nn.init.normal_(self.grams.weight, std=0.3)
         nn.init.zeros_(self.choose.bias)
         self.weigh(Weights())
         self._phrasings: _Phrasings | None = None

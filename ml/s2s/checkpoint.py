@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,11 @@ from ml.codec.checkpoint import WEIGHTS_DIR, CheckpointError
 from ml.s2s.acts import NO_PHONE
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.model import S2SModel
-from ml.s2s.quantised import QuantisedBag
 from ml.shipped import read_shipped, write_shipped
 
 TRAINING_ONLY = ("intent_head.",)
 """Heads that only training needs; a shipped model is without them."""
 _GRAMS, _SCALE = "phrases.grams.weight", "phrases.grams.scale"
-"""Weights of before `phrase_quantised` have 8 bits a value, and a scale a vector."""
 _KNOWN, _LENGTHS = "phrases.known", "phrases.known_lengths"
 
 
@@ -51,6 +48,7 @@ def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
 def export_s2s(model: S2SModel, path: Path, card: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
     """Write inference weights (without the heads of training) and a card with what `load_s2s` needs added.
 
+    In half precision the vectors of n-grams are stored in 8 bits with a scale each: they are a tenth of everything.
     Known phrasings are stored end to end: padded to the longest they would take twice the room.
     """
     optional = _training_only(model)
@@ -59,18 +57,19 @@ def export_s2s(model: S2SModel, path: Path, card: dict[str, Any], dtype: torch.d
         for name, value in model.state_dict().items()
         if not name.startswith(optional)
     }
-    config, parameters = model.config, sum(p.numel() for n, p in model.named_parameters() if not n.startswith(optional))
-    if model.phrases is not None and isinstance(model.phrases.grams, QuantisedBag):
-        config = dataclasses.replace(config, phrase_quantised=True)
-        parameters += model.phrases.grams.codes.numel()
+    if model.phrases is not None and dtype == torch.float16:
+        grams = model.phrases.grams.weight.detach()
+        scale = (grams.abs().amax(dim=1, keepdim=True).clamp_min(1e-4) / 127.0).to(dtype)
+        tensors[_GRAMS] = (grams / scale.to(grams.dtype)).round().clamp(-127, 127).to(torch.int8)
+        tensors[_SCALE] = scale
     if model.phrases is not None:
         said = model.phrases.known != NO_PHONE
         tensors[_KNOWN], tensors[_LENGTHS] = model.phrases.known[said], said.sum(dim=1).to(torch.uint8)
     own = {
         "kind": "s2s",
-        "preset": config.preset,
-        "config": config.to_dict(),
-        "parameters": parameters,
+        "preset": model.config.preset,
+        "config": model.config.to_dict(),
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith(optional)),
         "codec_sha256": model.codec_sha256,
         "codebooks_sha256": model.codebooks_sha256,
     }

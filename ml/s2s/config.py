@@ -89,8 +89,6 @@ class S2SConfig:
     """Phones of a known phrasing that are kept."""
     phrase_width: int = 96
     """Dimension of an n-gram's vector."""
-    phrase_quantised: bool = False
-    """The vectors of n-grams are product-quantised (`ml.s2s.quantised`), as in the weights that ship."""
     second_layers: int = 0
     """Blocks that read the whole question again once it is over (`ml.s2s.second`); 0 leaves the second reading out."""
     second_passes: int = 2

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ml.s2s.acts import ActReader, Weights, collapsed
 from ml.s2s.alignment import score_of
 from ml.s2s.model import S2SModel
 from ml.s2s.phone_lm import Readings, sure
-from ml.s2s.quantised import quantised
 from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
 from ml.s2s.train.confusions import Confusions
 from ml.s2s.train.data import Dialogues, padded
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from ml.data.pairs import Pair
 
 Progress = Any
-SEEN = 2
-"""An n-gram counts from so many examples on: the vector of one that was never seen is random."""
 Example = tuple[list[int], int]
 """Phones of a question, and its act."""
 
@@ -39,17 +36,14 @@ class ChoiceConfig:
 
     heard: int = 8_000
     """Training questions that the encoder hears: they teach how it mishears, and are examples themselves."""
-    misheard: float = 0.17
-    """Share of phones that are misheard on average in phrasings that nobody spoke. Which are mistaken for which is as
-    the encoder does it; how many is not, since by now it mishears far fewer, and a reader of as few learned less."""
+    misheard: float = 2.4
+    """Errors put into phrasings that nobody spoke, in multiples of those that are made in words not learned."""
     variants: int = 8
     """Ways in which each written phrasing is misheard and reworded in one pass; follow-ups four times as many."""
     strangers: float = 0.2
     """Share of examples that are none of the corpus's acts, where sentences are given."""
     epochs: int = 10
-    """Passes."""
-    settling: int = 2
-    """Passes in which the quantised table learns on; 0 leaves the table as it is."""
+    """Passes; 0 leaves the choice as it is, but for the known phrasings."""
     batch: int = 256
     """Examples per step."""
     learning_rate: float = 2e-2
@@ -137,8 +131,7 @@ class Examples:
         return found
 
     def _misheard(self, text: str, rng: np.random.Generator) -> list[int]:
-        share = self.config.misheard * 2.0 * rng.random()
-        return self.confusions.mishear(self.phones(text), share / self.confusions.error, rng)
+        return self.confusions.mishear(self.phones(text), self.config.misheard * 2.0 * rng.random(), rng)
 
     def _reworded(self, text: str, rng: np.random.Generator) -> str:
         from ml.data.corpus.schema import sound_key
@@ -181,7 +174,7 @@ def fit_choice(
     others = [p for p in dialogues.set.pairs if p.split != "train"]
     written = list(phrasings(corpus, acts, "train"))
     reader.remember_phrasings([(question_phones(text), act) for text, act in written])  # the second reading needs them
-    asked = [train[i].question for i in rng.permutation(len(train))[: config.heard]]
+    asked = [train[i].question for i in rng.permutation(len(train))[: config.heard if config.epochs else 0]]
     heard = heard_phones(model.eval(), dialogues, sorted({*asked, *(p.question for p in others)}))
     clips = dialogues.set.questions
     # What was said in known words is heard better than what will be said: errors are counted on other words.
@@ -189,19 +182,20 @@ def fit_choice(
     confusions = Confusions(
         model.config.n_phones, ((clips[i].phones, heard[i][0][0]) for i in sorted(fresh) if clips[i].phones)
     )
-    spoken = {(p.question, names.of_pair(p, dialogues.plan_of)) for p in train if p.question in heard}
-    examples = Examples(
-        corpus,
-        names,
-        written,
-        [(list(heard[question][0][0]), act) for question, act in sorted(spoken) if act >= 0],
-        sentences,
-        confusions,
-        config,
-    )
-    _fit(reader, examples, rng, progress)
-    validation = [p for p in others if p.split == "validation"]
-    reader.weigh(fitted_weights(reader, dialogues, validation, heard))
+    if config.epochs:
+        spoken = {(p.question, names.of_pair(p, dialogues.plan_of)) for p in train if p.question in heard}
+        examples = Examples(
+            corpus,
+            names,
+            written,
+            [(list(heard[question][0][0]), act) for question, act in sorted(spoken) if act >= 0],
+            sentences,
+            confusions,
+            config,
+        )
+        _fit(reader, examples, rng, progress)
+        validation = [p for p in others if p.split == "validation"]
+        reader.weigh(fitted_weights(reader, dialogues, validation, heard))
     groups = {
         f"{split}_{group}": value
         for split in ("validation", "test")
@@ -213,54 +207,37 @@ def fit_choice(
 def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progress: Progress) -> None:
     config = examples.config
     drawn = examples.draw(rng)
-    reader.rarity.copy_(_rarity(GramTable([phones for phones, _ in drawn], reader.buckets), len(drawn)))
-    _learn(reader, examples, rng, progress(range(config.epochs), "choice"), config.epochs, config.learning_rate)
-    if config.settling and isinstance(reader.grams, nn.EmbeddingBag):
-        reader.grams = quantised(reader.grams.weight, reader.rarity > 0)
-        rate = config.learning_rate / 10
-        _learn(reader, examples, rng, progress(range(config.settling), "centroids"), config.settling, rate)
-    reader.requires_grad_(False).eval()
-
-
-def _learn(
-    reader: ActReader, examples: Examples, rng: np.random.Generator, passes: Iterable[int], count: int, peak: float
-) -> None:
-    """Go `count` times through newly drawn examples, at a rate that falls from `peak` to nothing."""
-    config = examples.config
-    peaks = {"grams": peak, "rest": peak / 5}
+    table = GramTable([phones for phones, _ in drawn], reader.buckets)
+    reader.rarity.copy_(torch.from_numpy(np.log(len(drawn) / (1.0 + table.occurrences())).clip(0.0)))
     # A batch holds every other bucket: dense gradients take a third of the time that sparse ones did.
-    grams = list(reader.grams.parameters())
+    peaks = {"grams": config.learning_rate, "rest": config.learning_rate / 5}
     rest = [p for n, p in reader.named_parameters() if not n.startswith("grams")]
     optimizer = torch.optim.AdamW(
         [
-            {"params": grams, "weight_decay": 0.0, "name": "grams"},
+            {"params": list(reader.grams.parameters()), "weight_decay": 0.0, "name": "grams"},
             {"params": rest, "weight_decay": 0.05, "name": "rest"},
         ],
         fused=True,
     )
+    steps, done = config.epochs * -(-len(drawn) // config.batch), 0
     reader.requires_grad_(True).train()
-    for number in passes:
-        drawn = examples.draw(rng)
-        table = GramTable([phones for phones, _ in drawn], reader.buckets)
+    for epoch in progress(range(config.epochs), "choice"):
+        if epoch:
+            drawn = examples.draw(rng)
+            table = GramTable([phones for phones, _ in drawn], reader.buckets)
         acts = torch.tensor([act for _, act in drawn])
         order = rng.permutation(len(drawn))
         for start in range(0, len(order), config.batch):
             part = order[start : start + config.batch]
-            done = (number + start / len(order)) / count
             for group in optimizer.param_groups:
-                group["lr"] = peaks[group["name"]] * max(0.02, 1.0 - done)
+                group["lr"] = peaks[group["name"]] * max(0.02, 1.0 - done / steps)
+            done += 1
             logits = reader.logits_of(*table.rows(part), config.dropout)
             loss = functional.cross_entropy(logits, acts[torch.from_numpy(part)], label_smoothing=config.smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-
-
-def _rarity(table: GramTable, examples: int) -> Tensor:
-    """Weight of each bucket: inverse document frequency, nothing for buckets from which nothing could be learned."""
-    occurrences = table.occurrences()
-    rarity = np.log(examples / (1.0 + occurrences)).clip(0.0)
-    return torch.from_numpy(np.where(occurrences < SEEN, 0.0, rarity).astype(np.float32))
+    reader.requires_grad_(False).eval()
 
 
 @torch.inference_mode()
