@@ -121,6 +121,8 @@ def codec(
             progress.update(task, completed=row["step"], description=f"loss {row['loss']:.3f}")
 
         reason = trainer.fit(bank, valid, report, Stop().listen(), max_minutes)
+    if writer is not None:
+        writer.close()
     typer.echo(f"{reason} at step {trainer.step}; best validation score {trainer.best:.2f}")
     workers.leave()
 

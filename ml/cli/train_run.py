@@ -117,4 +117,6 @@ def follow(
             progress.update(task, completed=row["step"], description=f"loss {row['loss']:.3f}")
 
         reason = trainer.fit(report, Stop().listen(), max_minutes)
+    if writer is not None:
+        writer.close()
     typer.echo(f"{reason} at step {trainer.step}; best validation score {trainer.best:.4f}")

@@ -27,6 +27,8 @@ _STUCK, _PATIENT = 22, 32
 """Frames on one phone after which the pointer moves on: as long as the longest phone or pause of the voices that it
 learned from, and as their longest where they laugh or think."""
 _SLOW = ("laugh", "thinking")
+_UNDERSTOOD = 2
+"""A question so many times as long as what is kept of it is none: whatever its end sounds like, most of it is gone."""
 
 Turn = tuple[Tensor, Tensor]
 """Codes int64 [levels, frames] of question and answer; no frames for a side that was silent."""
@@ -133,6 +135,8 @@ def read_whole(model: S2SModel, state: S2SState, rows: Sequence[int]) -> None:
             heard = model.heard_again(vectors, there) or [sure(collapsed(p, model.config.n_phones)) for p in paths]
         for i, row in enumerate(missing):
             readings = heard[i] if heard else []
+            if readings and state.rows[row].frames > _UNDERSTOOD * model.config.question_frames:
+                readings = sure([])
             state.rows[row].whole = WholeQuestion(state.rows[row].frames, vectors[i, there[i]], readings)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -55,10 +57,14 @@ class Workers:
         return bool(votes.item())
 
     def leave(self) -> None:
-        """Wait for the others and part from them: one that just ends tears a connection that another still reads."""
+        """Wait for the others and part from them, the last thing that a process does: one that just ends tears a
+        connection that another still reads. What is open must be closed by then: the process ends without taking itself
+        apart, since gloo's threads may outlive the group and abort while that goes on (some runs in a hundred).
+        """
         if self.count > 1 and distributed.is_initialized():
             distributed.barrier()
             distributed.destroy_process_group()
+            atexit.register(_end)
 
     def mean_(self, tensors: list[torch.Tensor]) -> None:
         """Replace each of `tensors` by its mean over all processes, in one exchange."""
@@ -75,3 +81,9 @@ class Workers:
         if self.count > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor, 0)
+
+
+def _end() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -217,3 +217,21 @@ def test_shapes_that_cannot_work_are_refused() -> None:
         S2SConfig.named("tiny", second_layers=1, conv_taps=4)
     with pytest.raises(S2SConfigError, match="at least 1"):
         S2SConfig.named("tiny", second_layers=1, second_passes=0)
+
+
+def test_a_question_most_of_which_is_gone_is_none() -> None:
+    reading = random_model(phrase_buckets=512, n_acts=4, second_layers=1, second_passes=2)
+    kept = reading.config.question_frames
+    codes = torch.randint(0, 1024, (1, 8, 2 * kept + 1), generator=torch.Generator().manual_seed(3))
+
+    def heard(frames: int) -> object:
+        state = reading.streaming_state(1)
+        for start in range(0, frames, kept):
+            reading.listen(codes[:, :, start : min(frames, start + kept)], state, [0])
+        reading.read_whole(state, [0])
+        whole = state.rows[0].whole
+        assert whole is not None
+        return whole.readings
+
+    assert heard(2 * kept) != sure([]), "long, but half of it is known"
+    assert heard(2 * kept + 1) == sure([])
