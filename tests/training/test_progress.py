@@ -91,3 +91,7 @@ def test_words_for_an_end(tmp_path: Path) -> None:
     assert words_for(2, log)[0] == "no audio files below /x; check the folder"
     log.write_text("")
     assert words_for(-11, log)[0] == "it was ended by SIGSEGV"
+    log.write_text(
+        f"Root Cause (first observed failure):\n  exitcode  : -6 (pid: 12)\n  error_file: <N/A>\n{'=' * 60}\n"
+    )
+    assert words_for(1, log)[0] == "it was ended by SIGABRT", "torchrun itself ends with 1"

@@ -19,6 +19,7 @@ from apps.training import kinds, services
 from apps.training.models import Dataset, Job
 from apps.training.paths import run_folder
 from apps.training.supervisor import loop
+from apps.training.supervisor.failures import tail
 from apps.training.supervisor.process import RunProcess
 from apps.training.supervisor.usage import UsageMeter
 from tests.support.waiting import wait_until
@@ -151,7 +152,8 @@ def resident_mb(pid: int) -> float:
 def test_a_real_training_by_two_processes(dataset: Dataset) -> None:
     """`python -m ml train codec` as it is started for GPUs: files and curves are written once, by the first process."""
     job = supervise(job_for(dataset, 20, **tiny()))
-    assert (job.status, job.step, job.attempt) == ("succeeded", 20, 1), job.message
+    said = "\n".join(tail(run_folder(job.pk) / "log.txt"))
+    assert (job.status, job.step, job.attempt) == ("succeeded", 20, 1), said
     rows = [json.loads(line) for line in (run_folder(job.pk) / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [10, 20]
     assert "best.safetensors" in job.artefacts

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 CONFIGURATION_ERROR = 2
 """Exit status of ``python -m ml`` after one line ``error: …`` that says what to do."""
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CHILD_KILLED = re.compile(r"exitcode : -(\d+) \(pid")
 
 
 def tail(path: Path, lines: int = 200, block: int = 64_000) -> list[str]:
@@ -36,8 +37,10 @@ def words_for(status: int | None, log: Path) -> tuple[str, str]:
         return _("the disk is full"), _("free some space, then resume: it goes on from its last checkpoint")
     if "out of memory" in everything.lower() or "MemoryError" in everything:
         return _("the memory is used up: %(line)s") % {"line": last}, _("choose a smaller batch, or another device")
-    if status is not None and status < 0:
-        return _("it was ended by %(signal)s") % {"signal": _signal_name(-status)}, _("resume it")
+    killed = _CHILD_KILLED.search(everything)  # torchrun, which then ends with 1
+    if killed or (status is not None and status < 0):
+        number = int(killed.group(1)) if killed else -(status or 0)
+        return _("it was ended by %(signal)s") % {"signal": _signal_name(number)}, _("resume it")
     if status == CONFIGURATION_ERROR or f"exitcode : {CONFIGURATION_ERROR} " in everything:  # torchrun ends with 1
         found = next((line for line in reversed(lines) if line.startswith("error: ")), last)
         return found.removeprefix("error: "), _("clone the job and change what the message names")
