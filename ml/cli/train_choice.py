@@ -27,7 +27,10 @@ def choice(
     heard: Annotated[int, typer.Option(help="Training questions that the encoder hears.")] = 8_000,
     variants: Annotated[int, typer.Option(help="Ways in which each phrasing is misheard and reworded in a pass.")] = 8,
     epochs: Annotated[
-        int, typer.Option(help="Passes; 0 keeps the choice that the weights have, and gives it the phrasings of today.")
+        int,
+        typer.Option(
+            min=0, help="Passes; 0 keeps the choice that the weights have, and gives it the phrasings of today."
+        ),
     ] = 10,
     threads: Threads = 0,
 ) -> None:

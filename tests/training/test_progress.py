@@ -91,7 +91,9 @@ def test_words_for_an_end(tmp_path: Path) -> None:
     assert words_for(2, log)[0] == "no audio files below /x; check the folder"
     log.write_text("")
     assert words_for(-11, log)[0] == "it was ended by SIGSEGV"
-    log.write_text(
-        f"Root Cause (first observed failure):\n  exitcode  : -6 (pid: 12)\n  error_file: <N/A>\n{'=' * 60}\n"
-    )
+    report = "Failures:\n  exitcode  : -15 (pid: 11)\n----\nRoot Cause (first observed failure):\n"
+    report += "  exitcode  : {} (pid: 12)\n===="
+    log.write_text(report.format(-6))
     assert words_for(1, log)[0] == "it was ended by SIGABRT", "torchrun itself ends with 1"
+    log.write_text("error: batch must be positive\n" + report.format(2))
+    assert words_for(1, log)[0] == "batch must be positive", "the other was only stopped by torchrun"

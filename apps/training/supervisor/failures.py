@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 CONFIGURATION_ERROR = 2
 """Exit status of ``python -m ml`` after one line ``error: …`` that says what to do."""
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_CHILD_KILLED = re.compile(r"exitcode : -(\d+) \(pid")
+_CHILD_KILLED = re.compile(r"Root Cause[^=]*exitcode : -(\d+) \(pid")
+"""In torchrun's report. Processes that it stopped itself, because another had failed, are listed before that."""
 
 
 def tail(path: Path, lines: int = 200, block: int = 64_000) -> list[str]:
