@@ -8,6 +8,7 @@ reordering of the convolution kernels.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Set
 from typing import cast
 
 import torch
@@ -169,3 +170,18 @@ def fold_weight_norm(module: nn.Module) -> None:
     for child in module.modules():
         if is_parametrized(child, "weight"):
             remove_parametrizations(child, "weight")
+
+
+def unfolded(tensors: Mapping[str, Tensor], names: Set[str]) -> dict[str, Tensor]:
+    """`tensors` of a folded module in the form of one that is to be trained: a folded weight `[out, in]` becomes the
+    norm of each of its rows and itself, where `names` has these instead of the weight.
+    """
+    found: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        parts = f"{name.removesuffix('weight')}parametrizations.weight.original"
+        if name not in names and f"{parts}0" in names:
+            found[f"{parts}0"] = value.float().norm(dim=1, keepdim=True)
+            found[f"{parts}1"] = value.float()
+        else:
+            found[name] = value
+    return found

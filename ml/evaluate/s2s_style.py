@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.audio.dnsmos import dnsmos
 from ml.codec.model import TeluCodec
 from ml.data.synthesis.classify import Linear, fit
 from ml.data.synthesis.features import analyse_audio, heard, prosody_features, timbre_features
@@ -54,7 +55,9 @@ class Ears:
         self.emotion = self._fit(
             features[train], [self.emotions.index(c.emotion) for c in picked], train, len(self.emotions)
         )
-        self.own = self._own(features[~train], [c for c, kept in zip(picked, train, strict=True) if not kept])
+        self.own_clips = [c for c, kept in zip(picked, train, strict=True) if not kept]
+        """True answers that nothing was fitted on."""
+        self.own = self._own(features[~train], self.own_clips)
 
     @staticmethod
     def _fit(features: NDArray[np.float64], labels: list[int], train: NDArray[np.bool_], classes: int) -> Linear:
@@ -88,6 +91,12 @@ def _share(values: Any) -> float:
     return round(sum(listed) / max(1, len(listed)), 4)
 
 
+def mean_dnsmos(clips: Sequence[Audio]) -> float | None:
+    """Mean DNSMOS P.835 overall (1 to 5) of `clips`, the first 9 s of each; those without sound are left out."""
+    scores = [dnsmos(clip, windows=1).overall for clip in clips if np.any(np.abs(clip) > 1e-4)]
+    return round(float(np.mean(scores)), 3) if scores else None
+
+
 def measure_style(
     model: S2SModel,
     codec: TeluCodec,
@@ -99,10 +108,13 @@ def measure_style(
     fitted_on: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Speaker and emotion accuracy over every voice x emotion, each asked `questions`; with confusions of emotions."""
+    """Speaker and emotion accuracy over every voice x emotion, each asked `questions`; with confusions of emotions, and
+    DNSMOS of these answers beside that of as many true ones that went through the codec.
+    """
     ears = Ears(codec, dialogues, fitted_on, seed)
     config = model.config
     right: list[tuple[str, str, str, str]] = []
+    said: list[Audio] = []
     for speaker in progress(list(range(config.n_speakers)), "voices"):
         asked, wanted = [], []
         for emotion in range(config.n_emotions):
@@ -111,13 +123,15 @@ def measure_style(
                 asked.append(Asked(one.question, conditions, one.past, seed + 1000 * emotion + number))
                 wanted.append(config.emotions[emotion])
         answers = answer_all(model, asked, sampling)
-        judged = ears.judge([to_audio(codec, a.codes) for a in answers])
+        spoken = [to_audio(codec, a.codes) for a in answers]
+        said += spoken
+        judged = ears.judge(spoken)
         right += [(config.speakers[speaker], e, *j) for e, j in zip(wanted, judged, strict=True)]
     table = {
         wanted: {
-            said: sum(e == wanted and j == said for _, e, _, j in right)
-            for said in (*config.emotions, "")
-            if any(e == wanted and j == said for _, e, _, j in right)
+            other: sum(e == wanted and j == other for _, e, _, j in right)
+            for other in (*config.emotions, "")
+            if any(e == wanted and j == other for _, e, _, j in right)
         }
         for wanted in config.emotions
     }
@@ -130,6 +144,8 @@ def measure_style(
         },
         "emotion_confusions": table,
         "classifiers_on_true_answers": ears.own,
+        "dnsmos": mean_dnsmos(said),
+        "dnsmos_of_true_answers": mean_dnsmos([to_audio(codec, c.codes) for c in ears.own_clips[: len(said)]]),
     }
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ml.codec.config import ConfigError
 from ml.codec.harmonic import PITCH_FLOOR
+from ml.codec.layers import unfolded
 from ml.codec.losses import band_error_ratio_db, envelope_correlation, error_ratio_db, mel_distance, stft_distance
 from ml.codec.loudness import disturbance
 from ml.codec.model import CodecPass, TeluCodec
@@ -141,10 +142,20 @@ class CodecTrainer:
         self.trained_seconds = 0.0
 
     def _start_from(self, path: Path) -> None:
-        stored = load_file(path)
+        """From weights of an earlier run (`best.safetensors`), or shipped ones: folded, codebooks without averages."""
         own = self.codec.state_dict()
+        stored = unfolded(load_file(path), set(own))
+        if "quantizer.codebooks" in stored and "quantizer.counts" not in stored:
+            books = stored["quantizer.codebooks"].float()
+            counts = books.new_full(
+                books.shape[:2], 3.0
+            )  # as after k-means; what is hardly chosen falls within a minute
+            stored |= {"quantizer.counts": counts, "quantizer.sums": books * counts[..., None]}
+            stored["quantizer.ready"] = torch.ones((), dtype=torch.bool)
         if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in own.items()}:
-            raise ConfigError(f"{path} holds another shape of codec; start from a `best.safetensors` of this preset")
+            raise ConfigError(
+                f"{path} holds another shape of codec; start from weights of the preset {self.config.codec.preset}"
+            )
         self.codec.load_state_dict({k: v.to(own[k].dtype) for k, v in stored.items()})
 
     # -- one step ----------------------------------------------------------------------------------------

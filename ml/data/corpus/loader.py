@@ -210,6 +210,10 @@ class _Checker:
                 self._name(file, intent.id)
                 for split, text in intent.ask.items():
                     self._phrasing(f"{file}: intent {intent.id}: {split}", intent.id, split, text)
+        if self.whole:
+            for file, topic in self.topics:
+                for intent in topic.intents:
+                    self._also(f"{file}: intent {intent.id}", intent)
         for followup in self.followups:
             if [f.kind for f in self.followups].count(followup.kind) > 1:
                 self.problems.append(f"followups.yaml: kind {followup.kind} stands twice: join them")
@@ -228,6 +232,13 @@ class _Checker:
         if name in self.places:
             self.problems.append(f"{file}: {name} is also in {self.places[name]}: rename one of them")
         self.places.setdefault(name, file)
+
+    def _also(self, where: str, intent: Intent) -> None:
+        """Other intents whose answers are right too: there are such, each once, and not itself."""
+        intents = {other.id for _, topic in self.topics for other in topic.intents}
+        for name in intent.also:
+            if name not in intents or name == intent.id or intent.also.count(name) > 1:
+                self.problems.append(f"{where}: also: {name} is no other intent, or stands twice: correct or remove it")
 
     def _phrasing(self, where: str, owner: str, split: Split, text: str) -> None:
         key, bag = sound_key(text), tuple(sorted(words(text)))

@@ -95,6 +95,7 @@ def _format() -> list[str]:
         '    answers: [{text: "…", emotion: happy}]   # 2 or more',
         '    why: {text: "…", emotion: thinking}      # optional: the user then asks why',
         '    more: {text: "…", emotion: happy}        # optional: the user then asks for more',
+        "    also: [food.fruit]                       # optional: intents whose answers all suit these questions too",
         "```",
         "",
         "`chains-*.yaml`:",
@@ -107,6 +108,7 @@ def _format() -> list[str]:
         '        answer: "…"',
         "        emotion: happy",
         "        intent: cooking.pulihora   # or follow: again, why, more, other; or neither",
+        "        suits_intent: true         # optional, first turns: right for whatever is asked by the intent",
         "```",
         "",
     ]

@@ -160,6 +160,8 @@ class Intent(_Model):
     """Answer when the user then asks why."""
     more: Answer | None = None
     """Answer when the user then asks for more."""
+    also: list[DottedSlug] = []
+    """Other intents, every answer of which suits whatever is asked by this one, so that it is right here too."""
 
     @model_validator(mode="after")
     def _answers_differ(self) -> Self:
@@ -193,9 +195,13 @@ class Turn(_Model):
     """The intent that the question is a case of, where it is one."""
     follow: FollowKind | None = None
     """The follow-up that the question is, where it is one."""
+    suits_intent: bool = False
+    """Of a first turn: the answer suits whatever is asked by `intent`, so it is right there too."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
+        if self.suits_intent and self.intent is None:
+            raise ValueError(f"turn {self.ask.train[0]!r} has suits_intent without intent: name the intent")
         if self.intent is not None and self.follow is not None:
             raise ValueError(
                 f"turn {self.ask.train[0]!r} has both intent and follow: keep the one that its question is"
@@ -216,6 +222,8 @@ class Chain(_Model):
     def _opens(self) -> Self:
         if self.turns[0].follow is not None:
             raise ValueError("its first turn is a follow-up, but nothing was said before: begin with a question")
+        if any(turn.suits_intent for turn in self.turns[1:]):
+            raise ValueError("a later turn has suits_intent: its answer stands after others, keep it for first turns")
         return self
 
 

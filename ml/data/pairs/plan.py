@@ -154,6 +154,14 @@ class _Planner:
     def _chains(self) -> Sequence[Chain]:
         return self.corpus.chains[: self.size.chains]
 
+    def _right_too(self, intent: Intent) -> tuple[str, ...]:
+        """Answers of others that suit the intent: right for a held-out question, while training keeps its own."""
+        others = [other for other in self.intents if other.id in intent.also]
+        first = ((chain.id, chain.turns[0]) for chain in self._chains())
+        openings = [name for name, turn in first if turn.suits_intent and turn.intent == intent.id]
+        found = [i for other in others for i in self.book.ids(other)] + [self.book.known(f"{n}/0") for n in openings]
+        return tuple(i for i in dict.fromkeys(found) if i not in self.book.ids(intent))
+
     def _chain(self, chain: Chain, telling: int, split: Split, group: Group) -> None:
         """The whole conversation by one talker with one voice; tellings take turns with the phrasings of each turn."""
         rng = self._rng("chain", chain.id, telling)
@@ -227,7 +235,7 @@ class _Planner:
                 ):
                     talker = int(rng.integers(self._talkers(whose)))
                 clip = self._ask(phrasing, whose, talker, rng)
-                answers = self._acceptable(self.book.ids(intent), rng)
+                answers = (*self._acceptable(self.book.ids(intent), rng), *self._right_too(intent))
                 self._pair(clip, answers, intent.id, "intent", split, group, rng=rng,
                            phrasing_split=split if new_words else "train")  # fmt: skip
                 if new_words and new_voice and rng.random() < 0.35:

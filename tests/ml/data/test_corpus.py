@@ -253,6 +253,13 @@ FAULTS: dict[str, tuple[Callable[[Files], None], list[str]]] = {
         lambda files: files["chains-a.yaml"]["chains"][0]["turns"][1].update(follow="why", intent="food.tea"),
         ["has both intent and follow"],
     ),
+    "also of nothing": (_set(*RICE, "also", ["food.soup"]), ["food.rice: also: food.soup is no other intent"]),
+    "also of itself": (_set(*RICE, "also", ["food.rice"]), ["food.rice: also: food.rice is no other intent"]),
+    "suits no intent": (_set(*TURN, 1, "suits_intent", True), ["has suits_intent without intent: name the intent"]),
+    "a later turn that suits": (
+        lambda files: files["chains-a.yaml"]["chains"][0]["turns"][1].update(suits_intent=True, intent="food.tea"),
+        ["a later turn has suits_intent", "keep it for first turns"],
+    ),
     "begins with a follow-up": (
         lambda files: (
             files["chains-a.yaml"]["chains"][0]["turns"].reverse()

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ml.audio.io import write_audio
+from ml.codec.checkpoint import export_codec
 from ml.codec.discriminators import DiscriminatorConfig
 from ml.train.checkpoints import ResumeError, latest_checkpoint
 from ml.train.codec import CodecTrainer, Stop, learning_rate
@@ -80,6 +82,19 @@ def test_it_learns(bank: ClipBank, tmp_path: Path) -> None:
     assert rows[-1]["snr_db_8"] > untrained + 1.0
     assert (tmp_path / "best.safetensors").exists()
     assert json.loads((tmp_path / "best.json").read_text())["step"] in (40, 80)
+
+
+def test_it_goes_on_from_shipped_weights(bank: ClipBank, tmp_path: Path) -> None:
+    before = CodecTrainer(TINY, tmp_path / "before", "cpu")
+    run(before, bank)
+    shipped = tmp_path / "codec.safetensors"
+    export_codec(before.averaged(), shipped, {"name": "tiny"}, torch.float32)
+    after = CodecTrainer(dataclasses.replace(TINY, init=str(shipped)), tmp_path / "after", "cpu")
+    assert after.validate(bank)["snr_db_8"] == pytest.approx(before.validate(bank)["snr_db_8"], abs=0.01)
+    books = after.codec.quantizer.codebooks.clone()
+    after.train_step(bank)
+    moved = (after.codec.quantizer.codebooks - books).norm() / books.norm()
+    assert 0 < moved < 0.5, "the codebooks go on; they do not start anew"
 
 
 def test_another_configuration_is_not_mixed_in(bank: ClipBank, tmp_path: Path) -> None:

@@ -126,6 +126,28 @@ def test_every_chain_is_learned_and_asked_in_other_words(base: Plan, corpus: Cor
         assert asked["test", said] >= set(turn.ask.test)
 
 
+def test_what_others_say_and_suits_an_intent_is_right_for_its_held_out_questions(base: Plan, corpus: Corpus) -> None:
+    right_too = {name: set[str]() for name in corpus.intents}
+    for chain in corpus.chains:
+        if chain.turns[0].suits_intent:
+            right_too[str(chain.turns[0].intent)].add(chain.turns[0].answer)
+    for name, intent in corpus.intents.items():
+        for other in intent.also:
+            right_too[name] |= {answer.text for answer in corpus.intents[other].answers}
+    texts = {answer.id: answer.text for answer in base.answers.values()}
+    checked = Counter[str]()
+    for pair in base.pairs:
+        if pair.kind == "intent" and right_too[pair.intent]:
+            own = {answer.text for answer in corpus.intents[pair.intent].answers}
+            others = set() if pair.split == "train" else right_too[pair.intent]
+            right = [texts[answer] for answer in pair.answers]
+            assert right[0] in own, "what is said for it is its own"
+            assert set(right) == own | others
+            assert len(right) == len(set(right))
+            checked[pair.split] += 1
+    assert min(checked[split] for split in ("train", "validation", "test")) > 0
+
+
 def test_a_prefix_of_the_render_is_balanced(base: Plan) -> None:
     first = set(list(base.clips)[: len(base.clips) // 4])
     complete = [pair for pair in base.pairs if pair.question in first and pair.answer in first]
