@@ -72,8 +72,11 @@ def choice(
         return track(list(items), description=title)
 
     fitted = ChoiceConfig(heard=heard, epochs=epochs, variants=variants)
-    strangers = [s for s in find_sources(sentences=sentences).sentences if split_by_hash(s) == "train"]
-    figures = fit_choice(model, dialogues, written, strangers, fitted, progress)
+    given = find_sources(sentences=sentences).sentences
+    strangers = {split: [s for s in given if split_by_hash(s) == split] for split in ("train", "validation")}
+    figures = fit_choice(
+        model, dialogues, written, strangers["train"], fitted, progress, strangers=strangers["validation"]
+    )
     metrics = {**card.get("metrics", {}), "choice": figures}
     told = {"choice": dataclasses.asdict(fitted)} if epochs else {}
     export_s2s(model.eval(), out, {**card, **told, "metrics": metrics})

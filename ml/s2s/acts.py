@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 import torch
@@ -91,6 +91,8 @@ class Weights:
     """The same when nothing was said that they could follow."""
     fallback: float = 0.0
     """Logits for being none of the acts."""
+    opening: float = 0.0
+    """Logits for the first turns of chains, which are cases of intents."""
 
 
 class ActReader(nn.Module):
@@ -119,7 +121,7 @@ class ActReader(nn.Module):
         self.register_buffer("after", torch.full((acts,), -1, dtype=torch.int16))
         follows = (config.n_plans, len(FOLLOWING), FOLLOWED)
         self.register_buffer("following", torch.full(follows, -1, dtype=torch.int16))
-        self.register_buffer("weights", torch.zeros(5))
+        self.register_buffer("weights", torch.zeros(len(fields(Weights))))
         self.grams = nn.EmbeddingBag(self.buckets, width, mode="sum")
         self.choose = nn.Linear(width, acts)
         nn.init.normal_(self.grams.weight, std=0.3)
@@ -143,8 +145,7 @@ class ActReader(nn.Module):
 
     def weigh(self, weights: Weights) -> None:
         """Set the weights of the parts."""
-        values = (weights.phrasing, weights.chain, weights.follow, weights.lost, weights.fallback)
-        self.weights.copy_(torch.tensor(values))
+        self.weights.copy_(torch.tensor(astuple(weights)))
 
     def remember_phrasings(self, phrasings: Sequence[tuple[Sequence[int], int]]) -> None:
         """Fill the table of known phrasings: (phones, act) of each, the first `phrase_known` of them."""
@@ -245,8 +246,9 @@ class ActReader(nn.Module):
 
     def weighed(self, logits: Tensor, nearness: Tensor, before: Sequence[Sequence[int]]) -> Tensor:
         """Logits of the acts with the nearness of known phrasings and the turn before."""
-        phrasing, chain, follow, lost, fallback = self.weights
+        phrasing, chain, follow, lost, fallback, opening = self.weights
         found = logits - phrasing * nearness + fallback * (self.kinds == FALLBACK)
+        found += opening * ((self.kinds == CHAIN) & (self.after < 0))
         follows = self.kinds < OPEN
         for row, plans in enumerate(before):
             last = self._last(plans)

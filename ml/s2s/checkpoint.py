@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from ml.codec.checkpoint import WEIGHTS_DIR, CheckpointError
-from ml.s2s.acts import NO_PHONE
+from ml.s2s.acts import NO_PHONE, Weights
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.model import S2SModel
 from ml.shipped import read_shipped, write_shipped
@@ -16,6 +18,7 @@ from ml.shipped import read_shipped, write_shipped
 TRAINING_ONLY = ("intent_head.",)
 """Heads that only training needs; a shipped model is without them."""
 _GRAMS, _SCALE = "phrases.grams.weight", "phrases.grams.scale"
+_WEIGHTS = "phrases.weights"
 _KNOWN, _LENGTHS = "phrases.known", "phrases.known_lengths"
 
 
@@ -26,6 +29,8 @@ def load_s2s(path: Path, device: str | torch.device = "cpu") -> S2SModel:
         tensors[_GRAMS] = tensors[_GRAMS].to(torch.float32) * scale
     if (lengths := tensors.pop(_LENGTHS, None)) is not None:
         tensors[_KNOWN] = _unpacked(tensors[_KNOWN], lengths, int(card["config"]["phrase_length"]))
+    if (weights := tensors.get(_WEIGHTS)) is not None:  # of a choice that was fitted before there were as many
+        tensors[_WEIGHTS] = functional.pad(weights, (0, max(0, len(fields(Weights)) - len(weights))))
     try:
         model = S2SModel(S2SConfig.from_dict(card["config"]))
         missing, unexpected = model.load_state_dict(tensors, strict=False)

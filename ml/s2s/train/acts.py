@@ -82,6 +82,21 @@ class ActNames:
         return self.of.get(NONE if pair.kind == "out_of_domain" else pair.intent, -1)
 
 
+def right_plans(corpus: Corpus, acts: Acts) -> dict[int, frozenset[int]]:
+    """Intent (as an act) -> plans that are right when it is asked and nothing was said before."""
+    of = {name: act for act, name in enumerate(acts.names)}
+    found = {of[name]: set(acts.answers[of[name]]) for name in corpus.intents if name in of}
+    for name, intent in corpus.intents.items():
+        for other in intent.also:
+            if name in of and other in of:
+                found[of[name]] |= set(acts.answers[of[other]])
+    for chain in corpus.chains:
+        first = chain.turns[0]
+        if first.suits_intent and (asked := of.get(str(first.intent))) is not None and f"{chain.id}/0" in of:
+            found[asked] |= set(acts.answers[of[f"{chain.id}/0"]])
+    return {act: frozenset(plans) for act, plans in found.items()}
+
+
 def phrasings(corpus: Corpus, acts: Acts, split: Split) -> Iterator[tuple[str, int]]:
     """(text, act) of everything that the corpus' files have for a split."""
     of = {name: act for act, name in enumerate(acts.names)}

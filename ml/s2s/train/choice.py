@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ml.s2s.acts import ActReader, Weights, collapsed
+from ml.s2s.acts import ActReader, Acts, Weights, collapsed
 from ml.s2s.alignment import score_of
 from ml.s2s.model import S2SModel
 from ml.s2s.phone_lm import Readings, sure
-from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
+from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings, right_plans
 from ml.s2s.train.confusions import Confusions
 from ml.s2s.train.data import Dialogues, padded
 from ml.s2s.train.gram_batches import GramTable
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ml.data.pairs import Pair
 
 Progress = Any
+_STRANGERS = 300
+_IMPORTANCE = {"wordings": 4.0}
 Example = tuple[list[int], int]
 """Phones of a question, and its act."""
 
@@ -43,7 +45,7 @@ class ChoiceConfig:
     strangers: float = 0.2
     """Share of examples that are none of the corpus's acts, where sentences are given."""
     epochs: int = 10
-    """Passes; 0 leaves the choice as it is, but for the known phrasings."""
+    """Passes; 0 leaves the n-grams as they are: the phrasings of today are known, and the parts weighed anew."""
     batch: int = 256
     """Examples per step."""
     learning_rate: float = 2e-2
@@ -102,6 +104,7 @@ class Examples:
         config: ChoiceConfig,
     ) -> None:
         from ml.data.corpus.schema import sound_key
+        from ml.data.corpus.topic_words import load_topic_words
         from ml.data.pairs.rewording import load_synonyms
 
         self.written, self.spoken, self.sentences = list(written), list(spoken), list(sentences)
@@ -109,6 +112,15 @@ class Examples:
         self.none = names.of[NONE]
         self.followups = {act for name, act in names.of.items() if name.startswith("follow.")}
         self.synonyms = load_synonyms()
+        of = {name: names.of[name] for name in corpus.intents if name in names.of}
+        self.pieces = {of[name]: pieces for name, pieces in load_topic_words(of).items()}
+        """Act -> words of its topic."""
+        # People name what the answers name; a few words of an answer are as good as a piece.
+        answers = [(of[i.id], (*i.answers, i.why, i.more)) for i in corpus.intents.values() if i.id in of]
+        self.answers = [(answer.text, act) for act, listed in answers for answer in listed if answer is not None]
+        self.asked: dict[int, list[str]] = defaultdict(list)
+        for text, act in self.written:
+            self.asked[act].append(text)
         self.kept = {sound_key(text) for text in (*corpus.held_out("validation"), *corpus.held_out("test"))}
         self._phones: dict[str, list[int]] = {}
 
@@ -124,6 +136,10 @@ class Examples:
         for text, act in self.written:
             for _ in range(self.config.variants * (4 if act in self.followups else 1)):
                 found.append((self._misheard(self._reworded(text, rng), rng), act))
+        for act, pieces in self.pieces.items():
+            found += [(self._misheard(self._said(pieces, number, act, rng), rng), act) for number in range(len(pieces))]
+        for text, act in self.answers:
+            found += [(self._misheard(self._piece(text, rng), rng), act) for _ in range(2)]
         if self.sentences:
             wanted = round(len(found) * self.config.strangers / (1 - self.config.strangers))
             for i in rng.integers(len(self.sentences), size=wanted).tolist():
@@ -141,6 +157,17 @@ class Examples:
             return text
         other = reword(text, self.synonyms, rng)
         return text if sound_key(other) in self.kept else other
+
+    def _said(self, pieces: Sequence[str], number: int, act: int, rng: np.random.Generator) -> str:
+        """A piece alone, beside another, or within a phrasing of its act in place of up to two words."""
+        piece, how = pieces[number], rng.random()
+        if how < 0.3 or not self.asked[act]:
+            return piece
+        if how < 0.5:
+            return f"{piece} {pieces[int(rng.integers(len(pieces)))]}"
+        around = self.asked[act][int(rng.integers(len(self.asked[act])))].split()
+        at = int(rng.integers(len(around) + 1))
+        return " ".join([*around[:at], piece, *around[at + int(rng.integers(3)) :]])
 
     @staticmethod
     def _piece(text: str, rng: np.random.Generator) -> str:
@@ -160,8 +187,12 @@ def fit_choice(
     sentences: Sequence[str],
     config: ChoiceConfig,
     progress: Progress,
+    strangers: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Fit `model.phrases` in place; returns the share of right choices per group of the validation and test pairs."""
+    """Fit `model.phrases` in place; returns the share of right choices per group of the validation and test pairs.
+
+    `sentences` that are none of the corpus's questions are learned, others of that kind (`strangers`) weigh the choice.
+    """
     reader = model.phrases
     if reader is None:
         raise ValueError("the model reads no acts; set n_acts and phrase_buckets")
@@ -194,8 +225,11 @@ def fit_choice(
             config,
         )
         _fit(reader, examples, rng, progress)
-        validation = [p for p in others if p.split == "validation"]
-        reader.weigh(fitted_weights(reader, dialogues, validation, heard))
+    with torch.inference_mode():
+        panels = [_panel_of_texts(reader, corpus, acts, strangers, confusions, config.seed)]
+        if validation := [p for p in others if p.split == "validation"]:
+            panels.append(_panel_of_pairs(reader, dialogues, validation, heard))
+    reader.weigh(fitted_weights(reader, panels))
     groups = {
         f"{split}_{group}": value
         for split in ("validation", "test")
@@ -240,12 +274,76 @@ def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progre
     reader.requires_grad_(False).eval()
 
 
-@torch.inference_mode()
-def fitted_weights(
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Questions that were read, by which a choice is judged."""
+
+    logits: Tensor
+    """[n, n_acts] of the n-grams."""
+    nearness: Tensor
+    """[n, n_acts] of known phrasings."""
+    before: list[list[int]]
+    """Plans of the turns before."""
+    right: list[frozenset[int]]
+    """Plans that are right."""
+    groups: list[str]
+
+    @staticmethod
+    def of(
+        reader: ActReader,
+        said: Sequence[Readings],
+        before: list[list[int]],
+        right: list[frozenset[int]],
+        groups: list[str],
+    ) -> Panel:
+        """Read what was `said`."""
+        logits = reader.read(said)
+        nearness = reader.nearness(logits, [readings[0][0] for readings in said], before)
+        return Panel(logits, nearness, before, right, groups)
+
+    def share_right(self, reader: ActReader) -> dict[str, float]:
+        """Share of questions whose likeliest plan is right, by group."""
+        plans = reader.called_for(reader.weighed(self.logits, self.nearness, self.before), self.before).argmax(dim=1)
+        right: dict[str, list[bool]] = defaultdict(list)
+        for group, plan, good in zip(self.groups, plans.tolist(), self.right, strict=True):
+            right[group].append(plan in good)
+        return {group: round(float(np.mean(values)), 4) for group, values in sorted(right.items())}
+
+
+def _panel_of_pairs(
     reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, Readings]
-) -> Weights:
-    """The weights of the choice's parts that are best on `pairs`, group by group alike (coordinate search)."""
-    read = _read(reader, dialogues, pairs, heard)
+) -> Panel:
+    """Pairs as their questions were heard."""
+    plan_of = dialogues.plan_of
+    return Panel.of(
+        reader,
+        [heard[pair.question] for pair in pairs],
+        [[plan_of.get(answer, -1) for _, answer in pair.context] for pair in pairs],
+        [frozenset(plan_of[a] for a in pair.answers if a in plan_of) for pair in pairs],
+        [pair.group for pair in pairs],
+    )
+
+
+def _panel_of_texts(
+    reader: ActReader, corpus: Corpus, acts: Acts, strangers: Sequence[str], confusions: Confusions, seed: int
+) -> Panel:
+    """Every validation phrasing of an intent three times (`wordings`), sentences that are none (`strangers`), as they
+    would be misheard: ten times as many as are spoken, so that the weights are not fitted to chance.
+    """
+    rng = np.random.default_rng((seed, 1))
+    right = right_plans(corpus, acts)
+    asked = [(text, right[act], "wordings") for text, act in phrasings(corpus, acts, "validation") if act in right]
+    none = frozenset(acts.answers[acts.names.index(NONE)])
+    listed = [*asked * 3, *((text, none, "strangers") for text in strangers[:_STRANGERS])]
+    said = [sure(confusions.mishear(question_phones(text), 1.0, rng)) for text, _, _ in listed]
+    return Panel.of(reader, said, [[] for _ in listed], [r for _, r, _ in listed], [group for _, _, group in listed])
+
+
+@torch.inference_mode()
+def fitted_weights(reader: ActReader, panels: Sequence[Panel]) -> Weights:
+    """The weights of the choice's parts that are best on `panels` (coordinate search): groups alike, but for the
+    wordings, of which there are ten times as many.
+    """
     best, best_score = Weights(), -1.0
     grid = {
         "phrasing": (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0),
@@ -253,13 +351,16 @@ def fitted_weights(
         "follow": (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0),
         "lost": (-6.0, -4.0, -2.0, 0.0, 1.0),
         "fallback": (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
+        "opening": (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0),
     }
     for _ in range(2):
         for name, values in grid.items():
             for value in values:
                 tried = replace(best, **{name: value})
                 reader.weigh(tried)
-                score = float(np.mean(list(_right(reader, dialogues, pairs, read).values())))
+                shares = {group: share for panel in panels for group, share in panel.share_right(reader).items()}
+                share = {group: _IMPORTANCE.get(group, 1.0) for group in shares}
+                score = sum(shares[group] * share[group] for group in shares) / sum(share.values())
                 if score > best_score + 1e-9:
                     best, best_score = tried, score
     return best
@@ -271,24 +372,4 @@ def chosen_right(
 ) -> dict[str, float]:
     """Share of `pairs` whose likeliest plan is acceptable, by group."""
     listed = list(pairs)
-    return _right(reader, dialogues, listed, _read(reader, dialogues, listed, heard)) if listed else {}
-
-
-def _read(
-    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, Readings]
-) -> tuple[Tensor, Tensor, list[list[int]]]:
-    said = [heard[pair.question] for pair in pairs]
-    before = [[dialogues.plan_of.get(answer, -1) for _, answer in pair.context] for pair in pairs]
-    logits = reader.read(said)
-    return logits, reader.nearness(logits, [readings[0][0] for readings in said], before), before
-
-
-def _right(
-    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], read: tuple[Tensor, Tensor, list[list[int]]]
-) -> dict[str, float]:
-    logits, nearness, before = read
-    plans = reader.called_for(reader.weighed(logits, nearness, before), before).argmax(dim=1).tolist()
-    right: dict[str, list[bool]] = defaultdict(list)
-    for pair, plan in zip(pairs, plans, strict=True):
-        right[pair.group].append(plan in {dialogues.plan_of.get(answer) for answer in pair.answers})
-    return {group: round(float(np.mean(values)), 4) for group, values in sorted(right.items())}
+    return _panel_of_pairs(reader, dialogues, listed, heard).share_right(reader) if listed else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.data.corpus.loader import load_corpus
+from ml.data.corpus.schema import sound_key
+from ml.data.corpus.topic_words import load_topic_words
 from ml.s2s.acts import CHAIN, FALLBACK, FOLLOWING, OPEN, ActReader, Acts, Weights, ngrams
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.phone_lm import sure
-from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
-from ml.s2s.train.choice import ChoiceConfig, Examples, _fit
+from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings, right_plans
+from ml.s2s.train.choice import ChoiceConfig, Examples, Panel, _fit, fitted_weights, question_phones
 from ml.s2s.train.confusions import Confusions, aligned
 from ml.s2s.train.gram_batches import GramTable
 
@@ -63,6 +66,59 @@ def test_a_turn_of_a_chain_needs_the_turn_before_it() -> None:
     assert answer(reader, 3, [3]) == {4}
     assert 4 not in answer(reader, 3, [])
     assert 4 not in answer(reader, 3, [0])
+
+
+def test_an_opening_may_give_way_to_the_intent_that_it_is_a_case_of() -> None:
+    reader = reader_of(ACTS, 9)
+    both = favoured(ACTS.names.index("c/0")) * 1.2 + favoured(ACTS.names.index("b"))
+    for opening, plan in ((0.0, 3), (-2.0, 2)):
+        reader.weigh(Weights(opening=opening))
+        weighed = reader.weighed(both, torch.zeros_like(both), [[]])
+        assert int(reader.called_for(weighed, [[]])[0].argmax()) == plan
+    assert answer(reader, 3, [3]) == {4}, "a chain that has begun goes on"
+
+
+def test_right_are_an_intents_own_answers_and_those_of_others_that_suit() -> None:
+    corpus = load_corpus()
+    plan_of = {text: plan for plan, text in enumerate(dict.fromkeys(a.text for a in corpus.answers()))}
+    acts = acts_of(corpus, plan_of)
+    right = right_plans(corpus, acts)
+    intent = next(intent for intent in corpus.intents.values() if intent.also)
+    texts = {text for text, plan in plan_of.items() if plan in right[acts.names.index(intent.id)]}
+    wanted = {answer.text for name in (intent.id, *intent.also) for answer in corpus.intents[name].answers}
+    openings = {chain.turns[0].answer for chain in corpus.chains if chain.turns[0].suits_intent}
+    assert wanted <= texts <= wanted | openings
+    chain = next(chain for chain in corpus.chains if chain.turns[0].suits_intent)
+    assert plan_of[chain.turns[0].answer] in right[acts.names.index(str(chain.turns[0].intent))]
+
+
+def test_weights_are_those_that_are_right_most_often() -> None:
+    reader = reader_of(ACTS, 9)
+    nothing = torch.zeros(1, len(ACTS.names))
+    # Two of three questions are the intent's and sound a little more like the opening; one is the opening's.
+    near = favoured(ACTS.names.index("c/0")) * 1.3 + favoured(ACTS.names.index("b"))
+    sure_of_it = favoured(ACTS.names.index("c/0")) * 3.0
+    right = [frozenset({2}), frozenset({2}), frozenset({3})]
+    panel = Panel(torch.cat([near, near, sure_of_it]), nothing.repeat(3, 1), [[], [], []], right, ["wordings"] * 3)
+    found = fitted_weights(reader, [panel])
+    assert found.opening < 0
+    reader.weigh(found)
+    assert panel.share_right(reader) == {"wordings": 1.0}
+
+
+def test_topic_words_are_pieces_of_intents_and_none_is_held_out() -> None:
+    corpus = load_corpus()
+    words = load_topic_words(corpus.intents)
+    assert set(words) == set(corpus.intents)
+    kept = {sound_key(text) for split in ("validation", "test") for text in corpus.held_out(split)}
+    heard: dict[str, str] = {}
+    for name, pieces in words.items():
+        for piece in pieces:
+            assert 1 <= len(piece.split()) <= 5
+            assert question_phones(piece)
+            assert sound_key(piece) not in kept
+            assert heard.setdefault(sound_key(piece), name) == name, f"{piece} stands under two intents"
+    assert load_topic_words(corpus.intents, Path("nowhere.yaml")) == {}
 
 
 def test_what_was_said_already_is_not_said_again_while_there_is_another() -> None:

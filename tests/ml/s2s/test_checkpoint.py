@@ -9,6 +9,7 @@ from safetensors import safe_open
 
 from ml.codec import CheckpointError, CodecConfig, TeluCodec
 from ml.s2s import Conditions, S2SConfig, S2SModel, Sampling, export_s2s, load_s2s, load_s2s_preset
+from ml.s2s.acts import Weights
 
 from .conftest import random_model
 
@@ -55,6 +56,21 @@ def test_wrong_files_say_what_to_do(model: S2SModel, tmp_path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps({**card, "config": {**card["config"], "colour": "red"}}))
     with pytest.raises(CheckpointError, match="unknown S2S settings"):
         load_s2s(path)
+
+
+def test_a_choice_that_was_weighed_before_there_were_as_many_weights_still_loads(tmp_path: Path) -> None:
+    config = S2SConfig.named("tiny", n_plans=3, n_acts=4, phrase_buckets=64, phrase_known=2)
+    path = tmp_path / "s2s-tiny.safetensors"
+    model = S2SModel(config)
+    assert model.phrases is not None
+    model.phrases.weigh(Weights(phrasing=7.0, fallback=2.0, opening=0.0))
+    whole = model.phrases.weights.clone()
+    del model.phrases.weights
+    model.phrases.register_buffer("weights", whole[:5])
+    export_s2s(model, path, {}, torch.float32)
+    loaded = load_s2s(path)
+    assert loaded.phrases is not None
+    assert torch.equal(loaded.phrases.weights, whole)
 
 
 def test_known_phrasings_are_stored_end_to_end_and_come_back(tmp_path: Path) -> None:
