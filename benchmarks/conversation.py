@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from benchmarks.crosstalk import crosstalk
+from benchmarks.elsewhere import Moment, by_minute, watch
 from benchmarks.live import percentiles
 from benchmarks.product import Product
 from ml.serve.wire import parse_address, probe
@@ -297,10 +298,13 @@ async def measure_talk(product: Product, sessions: int, seconds: float) -> dict[
     """``sessions`` conversations at once: silence, stages, barge-in, late ticks, and what the processes hold."""
     before = await probe(parse_address(product.inference_url), 5.0)
     samples: list[dict[str, dict[str, float]]] = []
+    busy: list[Moment] = []
     sampling = asyncio.create_task(_sample(product, samples))
+    watching = asyncio.create_task(watch(product.inference_url, busy))
     talkers = [Talker(product, number) for number in range(sessions)]
     results = await asyncio.gather(*(talker.run(seconds) for talker in talkers))
     sampling.cancel()
+    watching.cancel()
     after = await probe(parse_address(product.inference_url), 5.0)
     ticks = after.ticks - before.ticks
     late = after.late_ticks - before.late_ticks
@@ -327,6 +331,7 @@ async def measure_talk(product: Product, sessions: int, seconds: float) -> dict[
         "late_ticks": late,
         "late_share": round(late / ticks, 4) if ticks else None,
         "tick_ms": {"p50": after.tick_ms_p50, "p95": after.tick_ms_p95},
+        "by_minute": by_minute(busy),
         "processes": _growth(samples),
     }
 

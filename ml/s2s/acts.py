@@ -218,6 +218,8 @@ class ActReader(nn.Module):
             if not heard:
                 continue
             rows = np.concatenate([known.rows[act] for act in likely[row]])
+            # Said as it is known: of any act, however unlikely the n-grams think it.
+            distance[row, known.acts[known.sequences.same(list(heard))]] = 0.0
             if not len(rows):
                 continue
             edits = known.sequences.distances(list(heard), rows)

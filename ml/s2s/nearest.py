@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 LONGEST = 64
 """Phones of a known sequence that fit into a word."""
 _ONE = np.uint64(1)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no power loses a bit
 
 
 class KnownSequences:
@@ -23,11 +24,25 @@ class KnownSequences:
         if table.shape[1] > LONGEST:
             raise ValueError(f"sequences of up to {table.shape[1]} symbols do not fit into {LONGEST} bits")
         self.lengths = (table != pad).sum(axis=1)
+        said = np.where(table == pad, 0, table.astype(np.uint64) + np.uint64(1))
+        self._powers = _MULTIPLIER ** np.arange(LONGEST, dtype=np.uint64)  # wraps, as products do
+        keys = (said * self._powers[: table.shape[1]]).sum(axis=1, dtype=np.uint64)
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
         # Symbol by symbol, so that what one heard phone needs lies together; one more for phones that none has.
         self._places = np.zeros((symbols + 1, len(table)), np.uint64)
         for place in range(table.shape[1]):
             rows = np.flatnonzero(place < self.lengths)
             self._places[table[rows, place], rows] |= _ONE << np.uint64(place)
+
+    def same(self, heard: list[int]) -> NDArray[np.int64]:
+        """The sequences that are exactly what was heard (by a hash of 64 bits)."""
+        if len(heard) > LONGEST:
+            return np.zeros(0, np.int64)
+        said = np.array(heard, np.uint64) + np.uint64(1)
+        key = (said * self._powers[: len(said)]).sum(dtype=np.uint64)
+        first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
+        return np.asarray(self._order[first:last])
 
     def distances(self, heard: list[int], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Levenshtein distance of `heard` to the sequences `rows`."""

@@ -1,6 +1,10 @@
-"""What ``manage.py bench live`` says of the processes' memory."""
+"""What ``manage.py bench live`` says of the processes' memory, and of what else the machine was doing."""
+
+import subprocess
+import sys
 
 from benchmarks.conversation import _growth
+from benchmarks.elsewhere import Moment, Spent, by_minute, spent
 
 
 def test_growth_is_told_by_tenths_and_a_new_start_is_counted() -> None:
@@ -19,3 +23,26 @@ def test_growth_is_told_by_tenths_and_a_new_start_is_counted() -> None:
     assert told["inference"]["absent"] == 1
     assert (told["inference"]["started_anew"], told["web"]["started_anew"]) == (0, 1)
     assert told["web"]["resident_mb_by_tenth"] == [50.0] * 10
+
+
+def test_late_ticks_stand_beside_what_else_was_busy_in_their_minute() -> None:
+    moments = [
+        Moment(15.0 * n, 100 * n, 3 * (n > 5), Spent(20.0 * n, 10.0 * min(n, 4) + 20.0 * max(0, n - 4)))
+        for n in range(9)
+    ]
+    assert by_minute(moments) == [
+        {"ticks": 400, "late_ticks": 0, "busy_elsewhere": 0.667},
+        {"ticks": 400, "late_ticks": 3, "busy_elsewhere": 0.0},
+    ]
+    assert by_minute(moments[:3]) == [{"ticks": 200, "late_ticks": 0, "busy_elsewhere": 0.667}]
+    assert by_minute(moments[:1]) == []
+
+
+def test_processor_time_of_children_is_ours_and_a_strangers_is_not() -> None:
+    before = spent()
+    work = "sum(i * i for i in range(3_000_000))"
+    subprocess.run([sys.executable, "-c", work], check=True)
+    after = spent()
+    used = after.ours - before.ours
+    assert used > 0.05
+    assert after.machine - before.machine >= used - 0.05

@@ -174,6 +174,17 @@ def test_wordings_alone_teach_the_acts_and_known_ones_are_found_again() -> None:
     assert all(float(nearness[row, written[row][1]]) == 0.0 for row in known)
 
 
+def test_a_known_phrasing_is_found_however_unlikely_the_n_grams_think_its_act() -> None:
+    acts = Acts((*(f"a{n}" for n in range(40)), NONE), (OPEN,) * 40 + (FALLBACK,), tuple((n,) for n in range(41)),
+                (-1,) * 41, {})  # fmt: skip
+    reader = reader_of(acts, 41, phrase_known=2)
+    reader.remember_phrasings([([3, 4, 5, 6], 39), ([9, 8, 7], 2)])
+    unlikely = torch.arange(41, 0, -1).float()[None]
+    nearness = reader.nearness(unlikely, [[3, 4, 5, 6]], [[]])
+    assert float(nearness[0, 39]) == 0.0
+    assert float(reader.nearness(unlikely, [[3, 4, 5, 7]], [[]])[0, 39]) > 0.5, "only what is exactly known"
+
+
 def test_each_reading_counts_by_its_share() -> None:
     acts = Acts(("a", "b", NONE), (OPEN, OPEN, FALLBACK), ((0,), (1,), (2,)), (-1, -1, -1), {})
     reader = reader_of(acts, 3)
