@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 Progress = Any
 _STRANGERS = 300
-_IMPORTANCE = {"wordings": 4.0}
+_TIMES = 4
+_IMPORTANCE = {"wordings": 8.0}
 Example = tuple[list[int], int]
 """Phones of a question, and its act."""
 
@@ -38,6 +39,8 @@ class ChoiceConfig:
 
     heard: int = 8_000
     """Training questions that the encoder hears: they teach how it mishears, and are examples themselves."""
+    others: int = 3_000
+    """Of those that are none of the corpus's (people in other languages, noise), so many more are heard."""
     misheard: float = 2.4
     """Errors put into phrasings that nobody spoke, in multiples of those that are made in words not learned."""
     variants: int = 8
@@ -206,6 +209,8 @@ def fit_choice(
     written = list(phrasings(corpus, acts, "train"))
     reader.remember_phrasings([(question_phones(text), act) for text, act in written])  # the second reading needs them
     asked = [train[i].question for i in rng.permutation(len(train))[: config.heard if config.epochs else 0]]
+    none = [p.question for p in train if p.kind == "out_of_domain"]
+    asked += [none[i] for i in rng.permutation(len(none))[: config.others if config.epochs else 0]]
     heard = heard_phones(model.eval(), dialogues, sorted({*asked, *(p.question for p in others)}))
     clips = dialogues.set.questions
     # What was said in known words is heard better than what will be said: errors are counted on other words.
@@ -219,7 +224,13 @@ def fit_choice(
             corpus,
             names,
             written,
-            [(list(heard[question][0][0]), act) for question, act in sorted(spoken) if act >= 0],
+            # What people of other languages say no text tells; it counts as often as written phrasings do.
+            [
+                (list(heard[question][0][0]), act)
+                for question, act in sorted(spoken)
+                if act >= 0
+                for _ in range(_TIMES if act == names.of[NONE] else 1)
+            ],
             sentences,
             confusions,
             config,
