@@ -32,6 +32,17 @@ def choice(
             min=0, help="Passes; 0 keeps the choice that the weights have, and gives it the phrasings of today."
         ),
     ] = 10,
+    fits: Annotated[
+        int, typer.Option(min=1, help="Fits whose vectors are averaged; more than one with --go-on alone.")
+    ] = 1,
+    go_on: Annotated[bool, typer.Option(help="Begin with the n-grams that the weights have.")] = False,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Peak rate of the n-grams' vectors.")] = 2e-2,
+    others: Annotated[
+        int, typer.Option(help="Further training questions heard that are none: other languages, noise.")
+    ] = 3_000,
+    misheard: Annotated[
+        float, typer.Option(help="Errors put into phrasings, in multiples of those made in words not learned.")
+    ] = 2.4,
     threads: Threads = 0,
 ) -> None:
     """Fit the choice of answers on what a trained encoder hears; a few minutes on one core."""
@@ -58,11 +69,17 @@ def choice(
     acts = acts_of(written, {pair_set.texts[answer].text: plan for answer, plan in dialogues.plan_of.items()})
     known = sum(1 for _ in phrasings(written, acts, "train"))
     config = dataclasses.replace(trained.config, phrase_known=known, n_acts=len(acts.names))
-    if epochs:
+    kept_grams = go_on or not epochs
+    if fits > 1 and not go_on:
+        raise typer.BadParameter(
+            "vectors of fits that begin at random cannot be averaged: add --go-on", param_hint="--fits"
+        )
+    if not kept_grams:
         config = dataclasses.replace(config, phrase_buckets=buckets, phrase_width=width)
     elif trained.phrases is None or trained.config.n_acts != len(acts.names):
-        raise typer.BadParameter("these weights choose among other acts, or none: fit anew", param_hint="--epochs 0")
-    renewed = ("phrases.known",) if not epochs else ("phrases.",)
+        hint = "--go-on" if go_on else "--epochs 0"
+        raise typer.BadParameter("these weights choose among other acts, or none: fit anew", param_hint=hint)
+    renewed = ("phrases.known",) if kept_grams else ("phrases.",)
     model = S2SModel(config)
     kept = {k: v for k, v in trained.state_dict().items() if not k.startswith(renewed)}
     model.load_state_dict(kept, strict=False)
@@ -71,13 +88,21 @@ def choice(
     def progress(items: Iterable[Any], title: str) -> Iterable[Any]:
         return track(list(items), description=title)
 
-    fitted = ChoiceConfig(heard=heard, epochs=epochs, variants=variants)
+    fitted = ChoiceConfig(
+        heard=heard,
+        others=others,
+        misheard=misheard,
+        epochs=epochs,
+        variants=variants,
+        learning_rate=learning_rate,
+        fits=fits,
+    )
     given = find_sources(sentences=sentences).sentences
     strangers = {split: [s for s in given if split_by_hash(s) == split] for split in ("train", "validation")}
     figures = fit_choice(
         model, dialogues, written, strangers["train"], fitted, progress, strangers=strangers["validation"]
     )
     metrics = {**card.get("metrics", {}), "choice": figures}
-    told = {"choice": dataclasses.asdict(fitted)} if epochs else {}
+    told = {"choice": {**dataclasses.asdict(fitted), "go_on": go_on}} if epochs else {}
     export_s2s(model.eval(), out, {**card, **told, "metrics": metrics})
     typer.echo(json.dumps(figures))

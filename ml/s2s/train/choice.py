@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
-from ml.s2s.acts import ActReader, Acts, Weights, collapsed
-from ml.s2s.alignment import score_of
+from ml.s2s.acts import ActReader, collapsed
 from ml.s2s.model import S2SModel
 from ml.s2s.phone_lm import Readings, sure
-from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings, right_plans
+from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings
 from ml.s2s.train.confusions import Confusions
 from ml.s2s.train.data import Dialogues, padded
 from ml.s2s.train.gram_batches import GramTable
+from ml.s2s.train.weighing import fitted_weights, panel_of_pairs, panel_of_texts, question_phones
 
 if TYPE_CHECKING:
     from ml.data.corpus.loader import Corpus
     from ml.data.pairs import Pair
 
 Progress = Any
-_STRANGERS = 300
 _TIMES = 4
-_IMPORTANCE = {"wordings": 8.0}
 Example = tuple[list[int], int]
 """Phones of a question, and its act."""
 
@@ -49,6 +46,9 @@ class ChoiceConfig:
     """Share of examples that are none of the corpus's acts, where sentences are given."""
     epochs: int = 10
     """Passes; 0 leaves the n-grams as they are: the phrasings of today are known, and the parts weighed anew."""
+    fits: int = 1
+    """Fits from one beginning, each with its own draws, whose vectors are averaged (model soup, Wortsman et al. 2022):
+    what each has learned by chance goes, and the reader costs what one does."""
     batch: int = 256
     """Examples per step."""
     learning_rate: float = 2e-2
@@ -86,11 +86,6 @@ def heard_phones(
         first = [sure(collapsed(path[: 2 * n], blank)) for path, n in zip(paths, lengths.tolist(), strict=True)]
         found.update(zip(part, again or first, strict=True))
     return found
-
-
-def question_phones(text: str) -> list[int]:
-    """Phones of a text as a question has them: without pauses."""
-    return [phone for phone in score_of(text) if phone]
 
 
 class Examples:
@@ -235,11 +230,11 @@ def fit_choice(
             confusions,
             config,
         )
-        _fit(reader, examples, rng, progress)
+        _fit_averaged(reader, examples, progress)
     with torch.inference_mode():
-        panels = [_panel_of_texts(reader, corpus, acts, strangers, confusions, config.seed)]
+        panels = [panel_of_texts(reader, corpus, acts, strangers, confusions, config.seed)]
         if validation := [p for p in others if p.split == "validation"]:
-            panels.append(_panel_of_pairs(reader, dialogues, validation, heard))
+            panels.append(panel_of_pairs(reader, dialogues, validation, heard))
     reader.weigh(fitted_weights(reader, panels))
     groups = {
         f"{split}_{group}": value
@@ -247,6 +242,28 @@ def fit_choice(
         for group, value in chosen_right(reader, dialogues, [p for p in others if p.split == split], heard).items()
     }
     return {**groups, "encoder_phone_error": round(confusions.error, 4)}
+
+
+def _fit_averaged(reader: ActReader, examples: Examples, progress: Progress) -> None:
+    """As many fits as the configuration asks for, all from where `reader` is; it becomes their mean."""
+    config = examples.config
+    beginning = {name: value.clone() for name, value in reader.state_dict().items()}
+    rarity, grams = torch.zeros_like(reader.rarity), torch.zeros_like(reader.grams.weight)
+    weight, bias = torch.zeros_like(reader.choose.weight), torch.zeros_like(reader.choose.bias)
+    for number in range(config.fits):
+        torch.manual_seed(config.seed + number)
+        reader.load_state_dict(beginning)
+        _fit(reader, examples, np.random.default_rng((config.seed, number)), progress)
+        with torch.no_grad():  # an n-gram counts by its vector times its rarity, and so do means
+            rarity += reader.rarity / config.fits
+            grams += reader.grams.weight * reader.rarity[:, None] / config.fits
+            weight += reader.choose.weight / config.fits
+            bias += reader.choose.bias / config.fits
+    with torch.no_grad():
+        reader.rarity.copy_(rarity)
+        reader.grams.weight.copy_(grams / rarity.clamp_min(1e-3)[:, None])
+        reader.choose.weight.copy_(weight)
+        reader.choose.bias.copy_(bias)
 
 
 def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progress: Progress) -> None:
@@ -285,102 +302,10 @@ def _fit(reader: ActReader, examples: Examples, rng: np.random.Generator, progre
     reader.requires_grad_(False).eval()
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Questions that were read, by which a choice is judged."""
-
-    logits: Tensor
-    """[n, n_acts] of the n-grams."""
-    nearness: Tensor
-    """[n, n_acts] of known phrasings."""
-    before: list[list[int]]
-    """Plans of the turns before."""
-    right: list[frozenset[int]]
-    """Plans that are right."""
-    groups: list[str]
-
-    @staticmethod
-    def of(
-        reader: ActReader,
-        said: Sequence[Readings],
-        before: list[list[int]],
-        right: list[frozenset[int]],
-        groups: list[str],
-    ) -> Panel:
-        """Read what was `said`."""
-        logits = reader.read(said)
-        nearness = reader.nearness(logits, [readings[0][0] for readings in said], before)
-        return Panel(logits, nearness, before, right, groups)
-
-    def share_right(self, reader: ActReader) -> dict[str, float]:
-        """Share of questions whose likeliest plan is right, by group."""
-        plans = reader.called_for(reader.weighed(self.logits, self.nearness, self.before), self.before).argmax(dim=1)
-        right: dict[str, list[bool]] = defaultdict(list)
-        for group, plan, good in zip(self.groups, plans.tolist(), self.right, strict=True):
-            right[group].append(plan in good)
-        return {group: round(float(np.mean(values)), 4) for group, values in sorted(right.items())}
-
-
-def _panel_of_pairs(
-    reader: ActReader, dialogues: Dialogues, pairs: Sequence[Pair], heard: dict[int, Readings]
-) -> Panel:
-    """Pairs as their questions were heard."""
-    plan_of = dialogues.plan_of
-    return Panel.of(
-        reader,
-        [heard[pair.question] for pair in pairs],
-        [[plan_of.get(answer, -1) for _, answer in pair.context] for pair in pairs],
-        [frozenset(plan_of[a] for a in pair.answers if a in plan_of) for pair in pairs],
-        [pair.group for pair in pairs],
-    )
-
-
-def _panel_of_texts(
-    reader: ActReader, corpus: Corpus, acts: Acts, strangers: Sequence[str], confusions: Confusions, seed: int
-) -> Panel:
-    """Every validation phrasing of an intent three times (`wordings`), sentences that are none (`strangers`), as they
-    would be misheard: ten times as many as are spoken, so that the weights are not fitted to chance.
-    """
-    rng = np.random.default_rng((seed, 1))
-    right = right_plans(corpus, acts)
-    asked = [(text, right[act], "wordings") for text, act in phrasings(corpus, acts, "validation") if act in right]
-    none = frozenset(acts.answers[acts.names.index(NONE)])
-    listed = [*asked * 3, *((text, none, "strangers") for text in strangers[:_STRANGERS])]
-    said = [sure(confusions.mishear(question_phones(text), 1.0, rng)) for text, _, _ in listed]
-    return Panel.of(reader, said, [[] for _ in listed], [r for _, r, _ in listed], [group for _, _, group in listed])
-
-
-@torch.inference_mode()
-def fitted_weights(reader: ActReader, panels: Sequence[Panel]) -> Weights:
-    """The weights of the choice's parts that are best on `panels` (coordinate search): groups alike, but for the
-    wordings, of which there are ten times as many.
-    """
-    best, best_score = Weights(), -1.0
-    grid = {
-        "phrasing": (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0),
-        "chain": (2.0, 4.0, 6.0, 8.0, 12.0),
-        "follow": (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0),
-        "lost": (-6.0, -4.0, -2.0, 0.0, 1.0),
-        "fallback": (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
-        "opening": (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0),
-    }
-    for _ in range(2):
-        for name, values in grid.items():
-            for value in values:
-                tried = replace(best, **{name: value})
-                reader.weigh(tried)
-                shares = {group: share for panel in panels for group, share in panel.share_right(reader).items()}
-                share = {group: _IMPORTANCE.get(group, 1.0) for group in shares}
-                score = sum(shares[group] * share[group] for group in shares) / sum(share.values())
-                if score > best_score + 1e-9:
-                    best, best_score = tried, score
-    return best
-
-
 @torch.inference_mode()
 def chosen_right(
     reader: ActReader, dialogues: Dialogues, pairs: Iterable[Pair], heard: dict[int, Readings]
 ) -> dict[str, float]:
     """Share of `pairs` whose likeliest plan is acceptable, by group."""
     listed = list(pairs)
-    return _panel_of_pairs(reader, dialogues, listed, heard).share_right(reader) if listed else {}
+    return panel_of_pairs(reader, dialogues, listed, heard).share_right(reader) if listed else {}

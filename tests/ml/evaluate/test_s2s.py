@@ -14,7 +14,7 @@ from ml.data.synthesis import PHONE_ID, phones_of
 from ml.evaluate.answers import Answered, Asked, answer_all, to_audio
 from ml.evaluate.s2s import AnswerBook, Heard, Totals, measure_groups, measure_recogniser, repeats
 from ml.evaluate.s2s_faults import measure_faults, odd_inputs
-from ml.evaluate.s2s_style import measure_dials, measure_style
+from ml.evaluate.s2s_style import mean_dnsmos, measure_dials, measure_style
 from ml.recogniser import Recogniser, RecogniserConfig
 from ml.recogniser.model import PhoneNet
 from ml.recogniser.recogniser import frozen
@@ -113,6 +113,9 @@ def test_voices_and_dials_are_measured(parts: SimpleNamespace) -> None:
     style = measure_style(parts.model, parts.codec, parts.dialogues, asked, fitted_on=40, **options)
     assert style["n"] == 4 * 9
     assert 0.0 <= style["speaker_accuracy"] <= 1.0
+    assert 1.0 <= style["dnsmos"] <= 5.0
+    assert 1.0 <= style["dnsmos_of_true_answers"] <= 5.0
+    assert mean_dnsmos([np.zeros(8_000, np.float32)]) is None, "silence has no quality"
 
 
 def test_odd_input_never_crashes_nor_goes_on_for_ever(parts: SimpleNamespace) -> None:

@@ -18,9 +18,10 @@ from ml.s2s.acts import CHAIN, FALLBACK, FOLLOWING, OPEN, ActReader, Acts, Weigh
 from ml.s2s.config import S2SConfig, S2SConfigError
 from ml.s2s.phone_lm import sure
 from ml.s2s.train.acts import NONE, ActNames, acts_of, phrasings, right_plans
-from ml.s2s.train.choice import ChoiceConfig, Examples, Panel, _fit, fitted_weights, question_phones
+from ml.s2s.train.choice import ChoiceConfig, Examples, _fit, _fit_averaged
 from ml.s2s.train.confusions import Confusions, aligned
 from ml.s2s.train.gram_batches import GramTable
+from ml.s2s.train.weighing import Panel, fitted_weights, question_phones
 
 ACTS = Acts(
     names=("a", "b", "c/0", "c/1", "follow.again", "follow.why", NONE),
@@ -172,6 +173,30 @@ def test_wordings_alone_teach_the_acts_and_known_ones_are_found_again() -> None:
     nearness = reader.nearness(logits, said, [[]] * len(said))
     known = [row for row, phones in enumerate(said) if len(phones) <= reader.known.shape[1]]
     assert all(float(nearness[row, written[row][1]]) == 0.0 for row in known)
+
+
+def test_the_mean_of_fits_says_about_what_they_say_together() -> None:
+    corpus = load_corpus()
+    chosen = list(corpus.intents)[:3]
+    acts = Acts((*chosen, NONE), (OPEN,) * 3 + (FALLBACK,), tuple((i,) for i in range(4)), (-1,) * 4, {})
+    written = [(text, act) for act, name in enumerate(chosen) for text in corpus.intents[name].ask.train[:12]]
+    hearing = Confusions(49, [([1, 2, 3], [1, 2, 3])])
+    config = ChoiceConfig(variants=2, epochs=2, batch=16, fits=2, learning_rate=1e-3)
+    examples = Examples(corpus, ActNames(acts), written, [], [], hearing, config)
+    said = [ngrams(examples.phones(text), 2_048) for text, _ in written]
+    reader = reader_of(acts, 4)
+    beginning = {name: value.clone() for name, value in reader.state_dict().items()}
+    alone = []
+    for number in range(2):
+        reader.load_state_dict(beginning)
+        torch.manual_seed(number)
+        _fit(reader, examples, np.random.default_rng((0, number)), lambda items, _title: items)
+        alone.append(reader.logits(said))
+    reader.load_state_dict(beginning)
+    _fit_averaged(reader, examples, lambda items, _title: items)
+    together = (alone[0] + alone[1]) / 2
+    assert not torch.allclose(alone[0], alone[1], atol=1e-2)
+    assert (reader.logits(said) - together).abs().mean() < 0.3 * (alone[0] - alone[1]).abs().mean()
 
 
 def test_a_known_phrasing_is_found_however_unlikely_the_n_grams_think_its_act() -> None:

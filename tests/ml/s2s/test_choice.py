@@ -12,8 +12,9 @@ from ml.s2s.acts import NO_PHONE
 from ml.s2s.config import S2SConfig
 from ml.s2s.model import S2SModel
 from ml.s2s.train.acts import acts_of, phrasings
-from ml.s2s.train.choice import ChoiceConfig, fit_choice, question_phones
+from ml.s2s.train.choice import ChoiceConfig, fit_choice
 from ml.s2s.train.data import Dialogues
+from ml.s2s.train.weighing import question_phones
 
 from .toy_pairs import ToyText, toy_pairs
 
