@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _STRANGERS = 300
 _IMPORTANCE = {"wordings": 8.0}
+_ENOUGH = {"out_of_domain": 0.93, "strangers": 0.93}
+"""Shares beyond which a group need not be better: not to be understood is worse where one said something usual."""
 
 
 def question_phones(text: str) -> list[int]:
@@ -97,7 +99,7 @@ def panel_of_texts(
 @torch.inference_mode()
 def fitted_weights(reader: ActReader, panels: Sequence[Panel]) -> Weights:
     """The weights of the choice's parts that are best on `panels` (coordinate search): groups alike, but for the
-    wordings, of which there are ten times as many.
+    wordings, of which there are ten times as many, and for what is none of the corpus's, which has to be good enough.
     """
     best, best_score = Weights(), -1.0
     grid = {
@@ -114,8 +116,13 @@ def fitted_weights(reader: ActReader, panels: Sequence[Panel]) -> Weights:
                 tried = replace(best, **{name: value})
                 reader.weigh(tried)
                 shares = {group: share for panel in panels for group, share in panel.share_right(reader).items()}
-                share = {group: _IMPORTANCE.get(group, 1.0) for group in shares}
-                score = sum(shares[group] * share[group] for group in shares) / sum(share.values())
+                score = _score(shares)
                 if score > best_score + 1e-9:
                     best, best_score = tried, score
     return best
+
+
+def _score(shares: dict[str, float]) -> float:
+    part = {group: _IMPORTANCE.get(group, 1.0) for group in shares if group not in _ENOUGH}
+    mean = sum(shares[group] * part[group] for group in part) / max(1.0, sum(part.values()))
+    return mean - 10.0 * sum(max(0.0, enough - shares[group]) for group, enough in _ENOUGH.items() if group in shares)

@@ -103,6 +103,11 @@ def test_weights_are_those_that_are_right_most_often() -> None:
     panel = Panel(torch.cat([near, near, sure_of_it]), nothing.repeat(3, 1), [[], [], []], right, ["wordings"] * 3)
     found = fitted_weights(reader, [panel])
     assert found.opening < 0
+    none = ACTS.names.index(NONE)
+    stranger = favoured(none) + favoured(ACTS.names.index("b")) * 1.3  # a little more like an intent than like nothing
+    strangers = Panel(stranger, nothing, [[]], [frozenset({7})], ["strangers"])
+    wary = fitted_weights(reader, [panel, strangers])
+    assert wary.fallback > 0, "of what is none enough must be known as such"
     reader.weigh(found)
     assert panel.share_right(reader) == {"wordings": 1.0}
 
