@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,7 +109,9 @@ class ClipBank:
         bank = cls(np.concatenate(clips), starts, lengths, *known)
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial.npz")
+            partial = file.with_suffix(
+                f".{uuid.uuid4().hex}.partial.npz"
+            )  # several processes of a run may all write it
             np.savez(partial, **{n: v for n in _STORED if (v := getattr(bank, n)) is not None})
             partial.replace(file)
         return bank

@@ -120,6 +120,26 @@ def test_only_the_newest_checkpoints_stay_and_damage_is_named(bank: ClipBank, tm
         latest_checkpoint(tmp_path / "checkpoints")
 
 
+def test_several_processes_of_a_run_may_fill_the_cache_at_once(
+    bank: ClipBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_audio(tmp_path / "a.wav", bank.samples[:8_000].astype(np.float32) / 32768)
+    real, cache = np.savez, tmp_path / "cache"
+    meanwhile: list[ClipBank] = []
+
+    def saved_while_another_does(file: Path, **arrays: np.ndarray[Any, Any]) -> None:
+        real(file, **arrays)
+        if not meanwhile:
+            meanwhile.append(bank)
+            meanwhile[0] = ClipBank.load([tmp_path / "a.wav"], cache)  # begins and ends between write and rename
+
+    monkeypatch.setattr(np, "savez", saved_while_another_does)
+    mine = ClipBank.load([tmp_path / "a.wav"], cache)
+    assert np.array_equal(mine.samples, meanwhile[0].samples)
+    assert len(list(cache.iterdir())) == 1
+    assert np.array_equal(ClipBank.load([tmp_path / "a.wav"], cache).samples, mine.samples)
+
+
 def test_batches_depend_on_seed_and_step_alone(bank: ClipBank) -> None:
     assert np.array_equal(bank.batch(3, 800, 1, 5).audio, bank.batch(3, 800, 1, 5).audio)
     assert not np.array_equal(bank.batch(3, 800, 1, 5).audio, bank.batch(3, 800, 1, 6).audio)
