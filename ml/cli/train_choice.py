@@ -29,7 +29,7 @@ def choice(
     epochs: Annotated[
         int,
         typer.Option(
-            min=0, help="Passes; 0 keeps the choice that the weights have, and gives it the phrasings of today."
+            min=0, help="Passes; 0 keeps the n-grams, makes today's phrasings known and weighs the parts anew."
         ),
     ] = 10,
     fits: Annotated[
@@ -46,6 +46,10 @@ def choice(
     threads: Threads = 0,
 ) -> None:
     """Fit the choice of answers on what a trained encoder hears; a few minutes on one core."""
+    if fits > 1 and not go_on:
+        raise typer.BadParameter(
+            "vectors of fits that begin at random cannot be averaged: add --go-on", param_hint="--fits"
+        )
     from rich.progress import track
 
     from ml.cli.train_run import device_of
@@ -70,10 +74,6 @@ def choice(
     known = sum(1 for _ in phrasings(written, acts, "train"))
     config = dataclasses.replace(trained.config, phrase_known=known, n_acts=len(acts.names))
     kept_grams = go_on or not epochs
-    if fits > 1 and not go_on:
-        raise typer.BadParameter(
-            "vectors of fits that begin at random cannot be averaged: add --go-on", param_hint="--fits"
-        )
     if not kept_grams:
         config = dataclasses.replace(config, phrase_buckets=buckets, phrase_width=width)
     elif trained.phrases is None or trained.config.n_acts != len(acts.names):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from ml.cli.train import app
 from ml.data.corpus.loader import Corpus, load_corpus
 from ml.s2s.acts import NO_PHONE
 from ml.s2s.config import S2SConfig
@@ -76,3 +79,10 @@ def test_no_pass_leaves_the_n_grams_and_knows_the_phrasings_of_today(corpus: Cor
     row = model.phrases.known[0]
     assert row[row != NO_PHONE].tolist() == first
     assert int((model.phrases.known_act >= 0).sum()) == 40
+
+
+def test_fits_that_begin_at_random_are_not_averaged(tmp_path: Path) -> None:
+    given = ["--pairs", str(tmp_path), "--weights", str(tmp_path / "w"), "--out", str(tmp_path / "o"), "--fits", "2"]
+    said = CliRunner().invoke(app, ["choice", *given], env={"COLUMNS": "300"})
+    assert said.exit_code == 2
+    assert "add --go-on" in " ".join(said.output.split())
