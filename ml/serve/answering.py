@@ -3,23 +3,24 @@
 A step of four rows costs little more than one of a single row, four steps of single rows cost four. So all answers that
 have room for a frame join the step of the first one that is due; they fall into step with each other and stay there.
 Everything else waits until it is the most urgent thing, and after whatever took long the microphones are heard again:
-a frame's codes and their sound are two works.
+a frame's codes and their sound are two works. Two frames sound for little more than one: where enough audio is ahead
+of its time a frame waits for the next one.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
-from ml.serve.conversation import CODE_MS, Awaited, Conversation, MadeFrame, Spoken
+from ml.serve.conversation import CODE_MS, Awaited, Conversation, MadeFrame, Spoken, Unheard
 from ml.serve.speaking import NEVER, Mouth, TalkConfig
 from ml.serve.talk_messages import Codes
-from ml.serve.talker import Made, Talker
+from ml.serve.talker import Talker
 
 T = TypeVar("T")
 
@@ -29,7 +30,10 @@ _SLICE_NS = 5_000_000
 _EAGER_FRAMES = 2
 """Frames of an unheard answer that are made at once: its question may be over in 80 ms."""
 _SAFE_MS = 160.0
-"""Audio ahead of its time from which on an answer is made no faster than twice as fast as it is spoken."""
+"""Audio ahead of its time from which on an answer is made no faster than twice as fast as it is spoken, and its frames
+sound in pairs.
+"""
+_SOUND_FRAMES = 2
 _LISTEN_FRAMES = 4
 """Frames of a question that are listened to at once: the beginning of a turn brings some ten."""
 
@@ -41,7 +45,6 @@ class AnswerMaker:
         self._config = config
         self._mouth = mouth
         self._clock = clock
-        self._silent: _Silent | None = None
 
     def work(self, rows: Sequence[Conversation], brief: bool = False) -> bool:
         """The most urgent things first, until a slice of time is over. With `brief` nothing that may take most of a
@@ -59,18 +62,17 @@ class AnswerMaker:
 
     def next_due_ns(self, rows: Sequence[Conversation], now_ns: int) -> int | None:
         """When there is something to do; None while there is nothing."""
-        if self._silent is not None or any(
-            c.awaited is not None or _listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows
-        ):
+        if any(c.awaited is not None or _listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows):
             return now_ns
-        times = [self.due_ns(c.answer, now_ns) for c in rows if c.answer is not None]
+        answers = [c.answer for c in rows if c.answer is not None]
+        times = [*(self.due_ns(a, now_ns) for a in answers), *(sound_due_ns(a) for a in answers)]
         return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
 
     def _most_urgent(self, rows: Sequence[Conversation]) -> tuple[Callable[[], object], bool] | None:
         """What is to be done first, and whether it may take most of a tick."""
-        if self._silent is not None:
-            return self.sound, False
         now_ns = self._clock()
+        if any(c.answer is not None and sound_due_ns(c.answer) <= now_ns for c in rows):
+            return partial(self.sound, rows), False
         urgent: tuple[int, Callable[[], object], bool] | None = None
 
         def consider(since_ns: int, work: Callable[[], object], long: bool = False) -> None:
@@ -126,8 +128,7 @@ class AnswerMaker:
 
     def settle(self, c: Conversation) -> None:
         """An answer that is waited for is begun and leaves, with its first frame; no frame is left without sound."""
-        if self._silent is not None and self._silent.has(c):
-            self.sound()
+        self.sound([c])
         while c.awaited is not None:
             self._further(c)
 
@@ -141,8 +142,8 @@ class AnswerMaker:
             self._begin(c, c.awaited.turn)
         elif c.answer.finished or c.answer.frames:
             self._leave(c)
-        elif self._silent is not None:
-            self.sound()
+        elif c.answer.unheard:
+            self.sound([c])
         else:
             self._step(c.talker, [c])
 
@@ -188,12 +189,12 @@ class AnswerMaker:
         if answer.finished:
             return NEVER
         if not answer.confirmed:
-            if len(answer.frames) >= self._config.hold_frames:
+            if answer.made >= self._config.hold_frames:
                 return NEVER
-            return answer.stepped_ns + (0 if len(answer.frames) < _EAGER_FRAMES else _CODE_NS)
+            return answer.stepped_ns + (0 if answer.made < _EAGER_FRAMES else _CODE_NS)
         if not answer.playing_ns:
             return 0
-        due_ns = answer.playing_ns + round((answer.sent_ms - self._config.lead_ms + CODE_MS) * 1e6)
+        due_ns = answer.playing_ns + round((answer.made_ms - self._config.lead_ms + CODE_MS) * 1e6)
         if answer.ahead_ms(now_ns) >= _SAFE_MS:
             return max(due_ns, answer.stepped_ns + _CODE_NS // 2)
         return due_ns
@@ -203,8 +204,8 @@ class AnswerMaker:
         if answer.finished:
             return False
         if not answer.confirmed:
-            return len(answer.frames) < self._config.hold_frames and now_ns >= answer.stepped_ns + _CODE_NS // 2
-        return answer.ahead_ms(now_ns) < self._config.lead_ms
+            return answer.made < self._config.hold_frames and now_ns >= answer.stepped_ns + _CODE_NS // 2
+        return answer.ahead_ms(now_ns) + answer.made_ms - answer.sent_ms < self._config.lead_ms
 
     def _step_all(self, talker: Talker, rows: Sequence[Conversation]) -> None:
         now_ns = self._clock()
@@ -218,7 +219,6 @@ class AnswerMaker:
         """Codes of the next frame of each of these answers; it has to `sound` before anything else happens to them."""
         made = talker.step([c.row for c in group])
         now_ns = self._clock()
-        going: list[tuple[int, Conversation, Spoken]] = []
         for i, conversation in enumerate(group):
             answer = conversation.answer
             assert answer is not None
@@ -227,40 +227,46 @@ class AnswerMaker:
                 answer.finished = True
                 if answer.confirmed:
                     self._mouth.send(conversation, answer)
-            else:
-                going.append((i, conversation, answer))
-        self._silent = _Silent(talker, made, going) if going else None
-
-    def sound(self) -> None:
-        """What was stepped last becomes audio, and leaves where it may."""
-        silent, self._silent = self._silent, None
-        if silent is None:
-            return
-        started = self._clock()
-        pcm = silent.talker.decode(
-            [c.row for _, c, _ in silent.going], silent.made.codes[[i for i, _, _ in silent.going]]
-        )
-        decode_us = (self._clock() - started) // 1000
-        for (i, conversation, answer), samples in zip(silent.going, pcm, strict=True):
-            kept = samples if answer.frames else samples[silent.talker.delay_samples :]
-            answer.frames.append(MadeFrame(silent.made.codes[i], kept, silent.made.step_us, decode_us))
-            if len(answer.frames) * CODE_MS >= self._config.max_answer_ms:
+                continue
+            answer.unheard.append(Unheard(made.codes[i], made.step_us))
+            if answer.made * CODE_MS >= self._config.max_answer_ms:
                 answer.finished, answer.reason = True, "limit"
+
+    def sound(self, rows: Sequence[Conversation]) -> None:
+        """What was stepped of these rows' answers becomes audio, and leaves where it may."""
+        groups: dict[tuple[int, int], list[tuple[Conversation, Spoken]]] = defaultdict(list)
+        for c in rows:
+            if c.answer is not None and c.answer.unheard:
+                groups[id(c.talker), len(c.answer.unheard)].append((c, c.answer))
+        for group in groups.values():
+            self._sound(group)
+
+    def _sound(self, group: list[tuple[Conversation, Spoken]]) -> None:
+        """The same number of frames of answers of one talker."""
+        talker = group[0][0].talker
+        started = self._clock()
+        codes = np.stack([np.stack([frame.codes for frame in answer.unheard], axis=1) for _, answer in group])
+        pcm = talker.decode([c.row for c, _ in group], codes)
+        decode_us = (self._clock() - started) // 1000 // codes.shape[2]
+        for (conversation, answer), samples in zip(group, pcm, strict=True):
+            for frame, heard in zip(answer.unheard, np.split(samples, codes.shape[2]), strict=True):
+                kept = heard if answer.frames else heard[talker.delay_samples :]
+                answer.frames.append(MadeFrame(frame.codes, kept, frame.step_us, decode_us))
+            answer.unheard.clear()
             self._leave(conversation)
             if answer.confirmed:
                 self._mouth.send(conversation, answer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Silent:
-    """Frames whose codes are made and whose sound is not: place in `made`, row, answer."""
-
-    talker: Talker
-    made: Made
-    going: list[tuple[int, Conversation, Spoken]]
-
-    def has(self, conversation: Conversation) -> bool:
-        return any(c is conversation for _, c, _ in self.going)
+def sound_due_ns(answer: Spoken) -> int:
+    """When what was stepped of an answer is to become audio: at once where it is needed soon or nothing follows."""
+    if not answer.unheard:
+        return NEVER
+    if answer.finished or len(answer.unheard) >= _SOUND_FRAMES or not answer.frames:
+        return 0
+    if not answer.confirmed:
+        return NEVER  # the next frame comes within 40 ms, or somebody settles it
+    return answer.playing_ns + round((answer.sent_ms - _SAFE_MS) * 1e6) if answer.playing_ns else 0
 
 
 def _reads(c: Conversation) -> bool:

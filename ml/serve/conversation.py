@@ -44,6 +44,14 @@ class MadeFrame:
         return len(self.pcm) / SAMPLES_PER_MS
 
 
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A frame of an answer that has no sound yet: codes uint16 [levels], and what they took."""
+
+    codes: Codes
+    step_us: int
+
+
 @dataclass(slots=True)
 class Spoken:
     """An answer: what was made of it, and how much of that has left."""
@@ -59,6 +67,8 @@ class Spoken:
     """The model has no more."""
     reason: str = "end"
     frames: list[MadeFrame] = field(default_factory=list)
+    unheard: list[Unheard] = field(default_factory=list)
+    """What comes after `frames` and has no sound yet."""
     sent: int = 0
     sent_ms: float = 0.0
     """Of what was sent since `playing_ns`."""
@@ -67,8 +77,18 @@ class Spoken:
     latency: dict[str, float] = field(default_factory=dict)
     decided_ns: int = 0
     stepped_ns: int = 0
-    """When its last frame was made."""
+    """When its last frame's codes were made."""
     told_end: bool = False
+
+    @property
+    def made(self) -> int:
+        """Frames whose codes there are."""
+        return len(self.frames) + len(self.unheard)
+
+    @property
+    def made_ms(self) -> float:
+        """As `sent_ms`, with what has no sound yet."""
+        return self.sent_ms + CODE_MS * len(self.unheard)
 
     def ahead_ms(self, now_ns: int) -> float:
         """Audio that has left ahead of its time."""

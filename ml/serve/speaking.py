@@ -51,7 +51,7 @@ class Mouth:
             if answer.playing_ns and answer.ahead_ms(now_ns) >= self._config.lead_ms:
                 break
             self._send_frame(c, answer, now_ns)
-        if answer.finished and answer.sent == len(answer.frames) and not answer.told_end:
+        if answer.finished and answer.sent == answer.made and not answer.told_end:
             answer.told_end = True
             self._say(c.session, Answer(answer.turn, "ended", round(answer.sent_ms), answer.reason))
 

@@ -1,8 +1,9 @@
 """Conversations of all rows in mode ``talk``: hear, decide, answer. Runs in the device thread, one call per tick.
 
-A tick takes at most one 20 ms frame of each row. Voice activity and turn-taking look at every one of them; the
-codec and the model, at every second. All rows that need the same work share one batch. Answers are made a little faster
-than they are spoken: at most `TalkConfig.lead_ms` of audio has left before its time.
+A tick takes at most one 20 ms frame of each row. Voice activity and turn-taking look at every one of them; the codec
+hears several at once, when something is decided or the model's next chunk is full. All rows that need the same work
+share one batch. Answers are made a little faster than they are spoken: at most `TalkConfig.lead_ms` of audio has left
+before its time.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.serve.answering import AnswerMaker, by_talker
-from ml.serve.conversation import Awaited, Conversation, Spoken
+from ml.serve.conversation import CODE_MS, Awaited, Conversation, Spoken
 from ml.serve.messages import Speech
 from ml.serve.slots import Frame, Session
 from ml.serve.speaking import Mouth, Say, TalkConfig
@@ -42,8 +44,19 @@ log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
-_CODE_WAIT_NS = 30_000_000
-"""So long a row's frame waits for others to be coded with, at most; its next one is there 40 ms later."""
+_CODE_FRAMES = 4
+"""Frames of the codec that are coded together, as many as the model reads at once: they cost little more than one."""
+_CODE_WAIT_NS = ((_CODE_FRAMES - 1) * CODE_MS + 30) * 1_000_000
+"""So long a row's first frame waits for others to be coded with, at most; the next four would be there 40 ms later."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Uncoded:
+    """What a row has heard since `since_ns` and has no codes yet, in frames of the codec."""
+
+    conversation: Conversation
+    since_ns: int
+    frames: list[Floats] = field(default_factory=list)
 
 
 class TalkStage:
@@ -57,15 +70,14 @@ class TalkStage:
         self._say = say
         self._clock = clock
         self._rows: dict[int, Conversation] = {}
-        self._uncoded: dict[int, tuple[Conversation, Floats, int]] = {}
-        """By row, what was heard and has no codes yet, since when (ns)."""
+        self._uncoded: dict[int, _Uncoded] = {}
+        """By row, what was heard and has no codes yet."""
         self.mouth = Mouth(config, say, clock)
         self._maker = AnswerMaker(config, self.mouth, clock)
 
     def settle(self, c: Conversation) -> None:
         """Nothing of this row is left half done: for who is about to change something."""
-        if c.row in self._uncoded:
-            self._code()
+        self._code([c.row])
         self._maker.settle(c)
 
     def now_ns(self) -> int:
@@ -83,7 +95,6 @@ class TalkStage:
 
     def begin(self, conversation: Conversation) -> None:
         """A row starts anew, with what it remembers of an earlier connection."""
-        self._maker.sound()  # a frame of who had the row before
         self._uncoded.pop(conversation.row, None)
         self._rows[conversation.row] = conversation
         self._vad.reset(conversation.row)
@@ -112,9 +123,7 @@ class TalkStage:
         for (conversation, frame), samples in zip(frames, audio, strict=True):
             whole = conversation.hear(samples, frame.audio.timestamp_ms, conversation.talker.hop)
             if whole is not None:
-                if conversation.row in self._uncoded:
-                    self._code()
-                self._uncoded[conversation.row] = (conversation, whole, now_ns)
+                self._uncoded.setdefault(conversation.row, _Uncoded(conversation, now_ns)).frames.append(whole)
         acting: list[tuple[Conversation, int, list[Action]]] = []
         for conversation, frame in frames:
             actions: list[Action] = []
@@ -130,20 +139,25 @@ class TalkStage:
                 )
             )
             acting.append((conversation, frame.arrived_ns, actions))
-        # Four rows are coded for little more than one: whoever is early waits, unless something happens.
-        oldest_ns = min((since_ns for _, _, since_ns in self._uncoded.values()), default=now_ns)
-        together = len(self._uncoded) == len(self._rows) or now_ns - oldest_ns >= _CODE_WAIT_NS
-        if together or any(actions for _, _, actions in acting):
-            self._code()
+        # Four frames of four rows are coded for little more than one: who is early waits, unless something happens.
+        full = [row for row, heard in self._uncoded.items() if len(heard.frames) >= _CODE_FRAMES]
+        if len(full) < len(self._rows):
+            full = [row for row in full if now_ns - self._uncoded[row].since_ns >= _CODE_WAIT_NS]
+        self._code(full + [c.row for c, _, actions in acting if actions])
         self.act(acting)
 
-    def _code(self) -> None:
-        """Codes of all that was heard."""
-        uncoded, self._uncoded = list(self._uncoded.values()), {}
-        for talker, group in by_talker(uncoded, lambda item: item[0]):
-            codes = talker.encode([c.row for c, _, _ in group], np.stack([whole for _, whole, _ in group]))
-            for (conversation, _, _), row_codes in zip(group, codes, strict=True):
-                conversation.coded(row_codes)
+    def _code(self, rows: list[int]) -> None:
+        """Codes of all that these rows have heard; who has heard as much joins them."""
+        counts = {len(self._uncoded[row].frames) for row in rows if row in self._uncoded}
+        for count in counts:
+            same = [heard for heard in self._uncoded.values() if len(heard.frames) == count]
+            for talker, group in by_talker(same, lambda heard: heard.conversation):
+                audio = np.stack([np.concatenate(heard.frames) for heard in group])
+                codes = talker.encode([heard.conversation.row for heard in group], audio)
+                for heard, row_codes in zip(group, codes, strict=True):
+                    del self._uncoded[heard.conversation.row]
+                    for frame_codes in row_codes.T:
+                        heard.conversation.coded(frame_codes)
 
     # -- deciding ------------------------------------------------------------------------------------------
 

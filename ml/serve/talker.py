@@ -72,9 +72,9 @@ class Talker:
             rows = list(range(size))
             for _ in range(rounds):
                 codes = self.encode(rows, np.zeros((size, self.hop), np.float32))
-                self.listen(rows, codes[:, :, None])
+                self.listen(rows, codes)
                 self.begin(rows, [Voice()] * size, rows)
-                self.decode(rows, self.step(rows).codes)
+                self.decode(rows, self.step(rows).codes[:, :, None])
                 self.reset(rows)
         return 1000.0 * (time.perf_counter() - started)
 
@@ -144,12 +144,12 @@ class Talker:
 
     @torch.inference_mode()
     def encode(self, rows: list[int], audio: Floats) -> Codes:
-        """The codec's codes uint16 [n, levels] of one frame of each row, audio float32 [n, hop]."""
+        """The codec's codes uint16 [n, levels, k] of k frames of each row, audio float32 [n, k hop]."""
         at = torch.tensor(rows, device=self._device)
         batch = self._ears.gather(at)
         codes = self.codec.encode_stream(torch.from_numpy(audio).to(self._device), batch)
         self._ears.scatter(at, batch)
-        return codes[:, :, 0].to("cpu", torch.int32).numpy().astype(np.uint16)
+        return codes.to("cpu", torch.int32).numpy().astype(np.uint16)
 
     @torch.inference_mode()
     def listen(self, rows: list[int], codes: Codes) -> None:
@@ -195,10 +195,12 @@ class Talker:
 
     @torch.inference_mode()
     def decode(self, rows: list[int], codes: Codes) -> npt.NDArray[np.int16]:
-        """PCM16 [n, hop] of the frame that `step` made for these rows, codes uint16 [n, levels]. Each frame once."""
+        """PCM16 [n, k hop] of the k frames that `step` made next for these rows, codes uint16 [n, levels, k]. Each
+        frame once.
+        """
         at = torch.tensor(rows, device=self._device)
         batch = self._mouth.gather(at)
-        audio = self.codec.decode_stream(self._codes(codes)[:, :, None], batch)
+        audio = self.codec.decode_stream(self._codes(codes), batch)
         self._mouth.scatter(at, batch)
         scaled = audio.float().nan_to_num(0.0).mul(PCM_SCALE).round().clamp(-PCM_SCALE, PCM_SCALE - 1)
         pcm: npt.NDArray[np.int16] = scaled.to(torch.int16).cpu().numpy()

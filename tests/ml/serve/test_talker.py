@@ -15,7 +15,8 @@ from ml.serve.talker import Talker
 PLANS = 7
 
 
-def talker(precise: bool = False) -> Talker:
+def parts(precise: bool = False) -> tuple[TeluCodec, S2SModel, int, torch.device]:
+    """What a talker of two rows is made of."""
     torch.manual_seed(2)
     codec = TeluCodec(CodecConfig.named("tiny-dialogue")).fold()
     config = S2SConfig.named("tiny", code_dim=codec.config.code_dim, n_intents=5, n_plans=PLANS, score_length=20)
@@ -24,7 +25,11 @@ def talker(precise: bool = False) -> Talker:
     model.set_scores([[(plan * 5 + i) % 48 + 1 for i in range(9 + plan)] for plan in range(PLANS)])
     if precise:  # a row's rounding depends on who else is in the batch, and near ties among random weights on rounding
         model = model.double()
-    return Talker(codec, model.eval().requires_grad_(False), 2, torch.device("cpu"))
+    return codec, model.eval().requires_grad_(False), 2, torch.device("cpu")
+
+
+def talker(precise: bool = False) -> Talker:
+    return Talker(*parts(precise))
 
 
 def test_a_cut_answer_is_remembered_by_the_plan_that_was_taken() -> None:
@@ -70,7 +75,7 @@ def test_a_row_answers_beside_another_as_it_does_alone() -> None:
         for _ in range(4):
             made = this.step(rows)
             codes.append(made.codes[0].tolist())
-            sound.append(this.decode(rows, made.codes)[0])
+            sound.append(this.decode(rows, made.codes[:, :, None])[0])
         return codes, sound
 
     (alone, heard_alone), (beside, heard_beside) = answer([0]), answer([0, 1])
