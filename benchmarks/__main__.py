@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.live import measure
 from benchmarks.pitch import measure_pitch
 from benchmarks.product import ROOT, running_product
+from benchmarks.rehearsal import rehearse
 from benchmarks.stall import measure_stall
 from benchmarks.training import measure_beside_training
 
@@ -28,7 +29,7 @@ def child(*arguments: str) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the product on this machine.")
-    kinds = ["codec", "serve", "live", "training", "pitch", []]
+    kinds = ["codec", "serve", "live", "training", "pitch", "ticks", []]
     parser.add_argument("what", nargs="*", choices=kinds, help="codec, serve and live by default")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
     parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
@@ -58,6 +59,11 @@ def main() -> int:
                     print(f"live path, others hold a database call for {options.db_stall_ms} ms …", file=sys.stderr)
                     result["stall"] = measure_stall(product, 1, options.seconds, options.db_stall_ms)
                 result["resident_mb"] = product.resident_mb()
+        if "ticks" in what:
+            result["ticks"] = []
+            for clients in (int(part) for part in options.clients.split(",")):
+                print(f"the engine in virtual time, {clients} conversations …", file=sys.stderr)
+                result["ticks"].append(rehearse(clients, options.seconds))
         if "pitch" in what:
             with running_product() as product:
                 print("a speaker's pitch, by admin, REST and page …", file=sys.stderr)

@@ -30,9 +30,9 @@ _SLICE_NS = 5_000_000
 _EAGER_FRAMES = 2
 """Frames of an unheard answer that are made at once: its question may be over in 80 ms."""
 _SAFE_MS = 160.0
-"""Audio ahead of its time from which on an answer is made no faster than twice as fast as it is spoken, and its frames
-sound in pairs.
-"""
+"""Audio ahead of its time from which on an answer is made no faster than twice as fast as it is spoken."""
+_PAIR_MS = 100.0
+"""Audio ahead of its time from which on a frame waits for the next one to sound with it: some 40 ms and a tick."""
 _SOUND_FRAMES = 2
 _LISTEN_FRAMES = 4
 """Frames of a question that are listened to at once: the beginning of a turn brings some ten."""
@@ -266,7 +266,7 @@ def sound_due_ns(answer: Spoken) -> int:
         return 0
     if not answer.confirmed:
         return NEVER  # the next frame comes within 40 ms, or somebody settles it
-    return answer.playing_ns + round((answer.sent_ms - _SAFE_MS) * 1e6) if answer.playing_ns else 0
+    return answer.playing_ns + round((answer.sent_ms - _PAIR_MS) * 1e6) if answer.playing_ns else 0
 
 
 def _reads(c: Conversation) -> bool:
