@@ -117,7 +117,7 @@ class _Sleep:
 class Timed(Talker):
     """The shelf's talker, which keeps how often and how long (ms of this thread) each of its works was done."""
 
-    works = ("encode", "listen", "read_whole", "begin", "step", "decode")
+    works = ("encode", "listen", "read_next", "begin", "step", "decode")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from ml.codec.streaming import StreamState
 from ml.s2s.acts import collapsed
 from ml.s2s.batch import UNKNOWN, Conditions
-from ml.s2s.phone_lm import Readings, sure
+from ml.s2s.reading import questions, read_whole, stream
 from ml.s2s.sampling import Sampling, draw, uniforms
-from ml.s2s.state import Row, S2SState, S2SStateError, WholeQuestion
+from ml.s2s.state import Row, S2SState, S2SStateError
 
 if TYPE_CHECKING:
     from ml.s2s.model import S2SModel
@@ -27,8 +26,6 @@ _STUCK, _PATIENT = 22, 32
 """Frames on one phone after which the pointer moves on: as long as the longest phone or pause of the voices that it
 learned from, and as their longest where they laugh or think."""
 _SLOW = ("laugh", "thinking")
-_UNDERSTOOD = 2
-"""A question so many times as long as what is kept of it is none: whatever its end sounds like, most of it is gone."""
 
 Turn = tuple[Tensor, Tensor]
 """Codes int64 [levels, frames] of question and answer; no frames for a side that was silent."""
@@ -72,7 +69,7 @@ def _read_chunk(model: S2SModel, state: S2SState, rows: list[int]) -> None:
     """Encode the full chunk of each of `rows` for good."""
     index = state.index(rows)
     picked = state.encoder.gather(index)
-    vectors, paths = _stream(model, state, rows, picked)
+    vectors, paths = stream(model, state, rows, picked)
     picked.extend("vectors", vectors)
     state.encoder.scatter(index, picked)
     for row, path in zip(rows, paths, strict=True):
@@ -80,64 +77,6 @@ def _read_chunk(model: S2SModel, state: S2SState, rows: list[int]) -> None:
         counters.heard += model.config.chunk
         counters.pending = 0
         counters.path = (counters.path + path)[-2 * model.config.question_frames :]
-
-
-def _stream(
-    model: S2SModel, state: S2SState, rows: list[int], picked: StreamState
-) -> tuple[Tensor, list[list[int]]]:  # fmt: skip
-    """Read what each of `rows` has pending: vectors `[n, chunk, C]` and likeliest phone classes, two per frame."""
-    heard = torch.tensor([state.rows[row].heard for row in rows], device=state.device)
-    count = torch.tensor([state.rows[row].pending for row in rows], device=state.device)
-    vectors, phones = model.encoder.stream(model.books, state.pending[rows], heard, count, picked)
-    classes = phones.argmax(dim=-1).tolist()
-    return vectors, [path[: 2 * state.rows[row].pending] for row, path in zip(rows, classes, strict=True)]
-
-
-def _questions(model: S2SModel, state: S2SState, rows: list[int]) -> tuple[Tensor, Tensor, list[list[int]]]:
-    """Encoder vectors of the rows' questions `[n, T, C]` with the last, unfinished chunk, which there are, and the
-    likeliest phone classes.
-
-    The state does not change: what follows a speculative beginning is read as if it had not happened.
-    """
-    config = model.config
-    partial = [row for row in rows if state.rows[row].pending]
-    flushed: dict[int, Tensor] = {}
-    paths = {row: state.rows[row].path for row in rows}
-    if partial:
-        vectors, ends = _stream(model, state, partial, state.encoder.gather(state.index(partial)))
-        flushed = {row: vectors[i, : state.rows[row].pending] for i, row in enumerate(partial)}
-        paths |= {row: paths[row] + end for row, end in zip(partial, ends, strict=True)}
-    stored = state.encoder.buffers["vectors"]
-    parts = []
-    for row in rows:
-        kept = stored[row, config.question_frames - min(state.rows[row].heard, config.question_frames) :]
-        parts.append(torch.cat([kept, flushed[row]])[-config.question_frames :] if row in flushed else kept)
-    padded = pad_sequence(parts, batch_first=True)
-    lengths = torch.tensor([len(part) for part in parts], device=state.device)
-    there = torch.arange(padded.shape[1], device=state.device) < lengths[:, None]
-    return padded, there, [paths[row] for row in rows]
-
-
-def has_read(state: S2SState, row: int) -> bool:
-    """See `S2SModel.has_read`."""
-    whole = state.rows[row].whole
-    return whole is not None and whole.frames == state.rows[row].frames
-
-
-@torch.inference_mode()
-def read_whole(model: S2SModel, state: S2SState, rows: Sequence[int]) -> None:
-    """See `S2SModel.read_whole`."""
-    state.index(rows)
-    if missing := [row for row in rows if not has_read(state, row)]:
-        vectors, there, paths = _questions(model, state, missing)
-        heard: list[Readings] = []
-        if model.phrases is not None:
-            heard = model.heard_again(vectors, there) or [sure(collapsed(p, model.config.n_phones)) for p in paths]
-        for i, row in enumerate(missing):
-            readings = heard[i] if heard else []
-            if readings and state.rows[row].frames > _UNDERSTOOD * model.config.question_frames:
-                readings = sure([])
-            state.rows[row].whole = WholeQuestion(state.rows[row].frames, vectors[i, there[i]], readings)
 
 
 @torch.inference_mode()
@@ -330,7 +269,7 @@ def put_by(model: S2SModel, state: S2SState, row: int, heard: int | None) -> End
     """Make `row` ready for its next turn at once; what is to be remembered of this one is left to `sum_up`."""
     counters = state.rows[row]
     if not counters.answering:
-        vectors, there, _ = _questions(model, state, [row])
+        vectors, there, _ = questions(model, state, [row])
         state.summary[state.index([row])] = model.reader(vectors, there)
     frames = counters.at if heard is None else max(0, min(counters.at, heard))
     asked = counters.frames > 0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml.s2s import live
+from ml.s2s import live, reading
 from ml.s2s.acts import ActReader
 from ml.s2s.batch import UNKNOWN, Conditions, Past, S2SBatch, S2SOutput
 from ml.s2s.codebooks import Codebooks, codebooks_sha256
@@ -161,15 +161,27 @@ class S2SModel(nn.Module):
         """Phones of questions `[B, T, C]` (where `there`) by the second reading and what people are likely to say, in
         up to eight ways; [] in a model without.
         """
-        if self.second is None or self.phrases is None:
+        if (each := self.phones_again(vectors, there)) is None:
             return []
-        if not vectors.shape[1]:  # nothing was said
-            return [sure([]) for _ in range(vectors.shape[0])]
-        logits = self.second(vectors, there)[-1].float().log_softmax(-1).cpu()
-        language = self.phrases.language()
+        return [self.words(phones) for phones in each]
+
+    def phones_again(self, vectors: Tensor, there: Tensor) -> list[Tensor] | None:
+        """The first half of `heard_again`: log-probabilities `[2 T, phones + 1]` of each question; None without."""
+        if self.second is None or self.phrases is None:
+            return None
         counts = (2 * there.sum(dim=1)).tolist()
-        found = [readings(row[:count], language) for row, count in zip(logits, counts, strict=True)]
-        return [said if _is_speech(said, count // 2) else sure([]) for said, count in zip(found, counts, strict=True)]
+        if not vectors.shape[1]:  # nothing was said
+            return [vectors.new_zeros(0, self.config.n_phones + 1).cpu() for _ in counts]
+        logits = self.second(vectors, there)[-1].float().log_softmax(-1).cpu()
+        return [row[:count] for row, count in zip(logits, counts, strict=True)]
+
+    def words(self, phones: Tensor) -> Readings:
+        """The second half, of one question."""
+        assert self.phrases is not None
+        if not len(phones):
+            return sure([])
+        said = readings(phones, self.phrases.language())
+        return said if _is_speech(said, len(phones) // 2) else sure([])
 
     def sights(
         self, understood: Understood, plan: Tensor, vectors: Tensor, there: Tensor, memory: Tensor, remembered: Tensor
@@ -206,11 +218,15 @@ class S2SModel(nn.Module):
         """Read the questions of rows as if they were over: the first half of `begin`'s work, for who does not want to
         do all of it at once. What is heard after it makes it void.
         """
-        live.read_whole(self, state, rows)
+        reading.read_whole(self, state, rows)
+
+    def read_next(self, state: S2SState, row: int) -> None:
+        """The next of the two halves of `read_whole`, its second reading or its words; nothing once both are done."""
+        reading.read_next(self, state, row)
 
     def has_read(self, state: S2SState, row: int) -> bool:
-        """Whether `begin` finds that half done."""
-        return live.has_read(state, row)
+        """Whether `begin` finds all of that done."""
+        return reading.has_read(state, row)
 
     def begin(
         self,

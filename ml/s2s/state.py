@@ -24,6 +24,18 @@ class S2SStateError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class HeardAgain:
+    """The first half of a `WholeQuestion`."""
+
+    frames: int
+    vectors: Tensor
+    phones: Tensor | None
+    """Log-probabilities `[2 T, phones + 1]` by the second reading; None in a model without."""
+    path: list[int]
+    """Likeliest phone classes by the encoder."""
+
+
+@dataclass(frozen=True, slots=True)
 class WholeQuestion:
     """A question read as if it were over."""
 
@@ -61,6 +73,7 @@ class Row:
     """Frames after which it moves on by itself."""
     path: list[int] = field(default_factory=list)
     """Likeliest phone classes of the newest question frames, two per frame, as far as `heard` goes."""
+    half: HeardAgain | None = None
     whole: WholeQuestion | None = None
     """What was read ahead of `begin`."""
     memory: list[tuple[bool, bool]] = field(default_factory=list)
@@ -134,7 +147,7 @@ class S2SState:
             buffer.index_fill_(0, index, 0.0)
         for row in rows:
             self.rows[row].heard = self.rows[row].pending = 0
-            self.rows[row].whole = None
+            self.rows[row].half = self.rows[row].whole = None
             self.rows[row].path.clear()
 
     def reset(self, rows: Sequence[int] | None = None) -> None:

@@ -161,17 +161,18 @@ class AnswerMaker:
 
     def _read(self, c: Conversation) -> None:
         started = self._clock()
-        c.talker.read_whole(c.row)
-        c.read_us = (self._clock() - started) // 1000
+        c.talker.read_next(c.row)
+        c.read_us += (self._clock() - started) // 1000
 
     def _begin(self, c: Conversation, turn: int | None = None) -> Spoken:
-        if not c.talker.has_read(c.row):
+        while not c.talker.has_read(c.row):
             self._read(c)
         started = self._clock()
         turn = c.turns if turn is None else turn
         c.talker.begin([c.row], [c.voice], [c.seed + turn])
         c.wished_ns = None
         took_us = (self._clock() - started) // 1000 + c.read_us
+        c.read_us = 0
         c.answer = Spoken(turn, started, took_us, c.talker.plan(c.row))
         return c.answer
 

@@ -34,7 +34,7 @@ Publish = Callable[[list[Output]], None]
 TICK_BUDGET_MS = 40.0
 """A tick of a conversation that takes longer than one frame of the dialogue codec is late."""
 _HEARD_LONG_NS = 3_000_000
-_HEARD_VERY_LONG_NS = 12_000_000
+_HEARD_VERY_LONG_NS = 8_000_000
 """Hearing that takes longer leaves long work to the next tick, or any; the next one does it in any case."""
 
 

@@ -180,6 +180,7 @@ class TalkStage:
                 # While an interruption may still be none, the model keeps the answer that would go on.
                 c.speculating = c.paused is None and c.answer is None and c.director.config.answers and not c.held
                 c.wished_ns = self._clock() if c.speculating else None
+                c.read_us = 0
             case Withdraw():
                 self._withdraw(c)
             case Commit():

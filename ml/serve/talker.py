@@ -157,12 +157,12 @@ class Talker:
         self.model.listen(torch.from_numpy(codes.astype(np.int64)).to(self._device), self._state, rows)
 
     @torch.inference_mode()
-    def read_whole(self, row: int) -> None:
-        """The question may be over: the half of `begin` that no memory is needed for."""
-        self.model.read_whole(self._state, [row])
+    def read_next(self, row: int) -> None:
+        """The question may be over: the next of the two pieces of what `begin` does without the memory."""
+        self.model.read_next(self._state, row)
 
     def has_read(self, row: int) -> bool:
-        """Whether that half is done, and nothing was heard since."""
+        """Whether both are done, and nothing was heard since."""
         return self.model.has_read(self._state, row)
 
     @torch.inference_mode()

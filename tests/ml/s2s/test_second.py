@@ -97,8 +97,12 @@ def test_a_question_read_ahead_is_read_once_and_void_when_it_goes_on(reading: S2
             for number, piece in enumerate((question[:, :, :6], question[:, :, 6:])):
                 reading.listen(piece, state, [1])
                 if number in ahead:
-                    reading.read_whole(state, [1])
+                    reading.read_next(state, 1)
+                    assert not reading.has_read(state, 1)
+                    reading.read_next(state, 1)
                     assert reading.has_read(state, 1)
+                    reading.read_next(state, 1)  # there is no third
+                    reading.read_whole(state, [1])
             reading.begin(state, [1], Conditions.one(1), [1])
             state.rewind([1])
             reading.begin(state, [1], Conditions.one(1), [1])
