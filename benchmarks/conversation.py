@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from benchmarks.crosstalk import crosstalk
-from benchmarks.elsewhere import Moment, by_minute, watch
+from benchmarks.elsewhere import Moment, by_minute, moment, watch
 from benchmarks.live import percentiles
 from benchmarks.product import Product
 from ml.serve.wire import parse_address, probe
@@ -305,6 +305,7 @@ async def measure_talk(product: Product, sessions: int, seconds: float) -> dict[
     results = await asyncio.gather(*(talker.run(seconds) for talker in talkers))
     sampling.cancel()
     watching.cancel()
+    busy.append(await moment(product.inference_url))
     after = await probe(parse_address(product.inference_url), 5.0)
     ticks = after.ticks - before.ticks
     late = after.late_ticks - before.late_ticks

@@ -21,6 +21,8 @@ class Spent(NamedTuple):
     """Of all processors, whoever used them, time stolen by the host included."""
     ours: float
     """Of this process and everything that it started and that still runs."""
+    stolen: float = 0.0
+    """What the host gave to other machines meanwhile."""
 
 
 def spent() -> Spent:
@@ -47,7 +49,7 @@ def spent() -> Spent:
         while above in parent and above != me:
             above = parent[above]
         ours += ticks if above == me else 0
-    return Spent((user + nice + system + irq + soft + steal) / _TICKS, ours / _TICKS)
+    return Spent((user + nice + system + irq + soft + steal) / _TICKS, ours / _TICKS, steal / _TICKS)
 
 
 class Moment(NamedTuple):
@@ -60,24 +62,35 @@ class Moment(NamedTuple):
     spent: Spent
 
 
+async def moment(address: str) -> Moment:
+    """The server's counters, and who has used the machine."""
+    stats = await probe(parse_address(address), 5.0)
+    return Moment(time.monotonic(), stats.ticks, stats.late_ticks, spent())
+
+
 async def watch(address: str, moments: list[Moment]) -> None:
-    """Every quarter of a minute the server's counters, and who has used the machine."""
+    """Every quarter of a minute the moment that it is."""
     while True:
-        stats = await probe(parse_address(address), 5.0)
-        moments.append(Moment(time.monotonic(), stats.ticks, stats.late_ticks, spent()))
+        moments.append(await moment(address))
         await asyncio.sleep(15.0)
 
 
 def by_minute(moments: list[Moment]) -> list[dict[str, float]]:
-    """For each minute: ticks, late ones, and the processors that were busy with neither the product nor this bench."""
-    every = moments[::4] if len(moments) > 4 else [*moments[:1], *moments[1:][-1:]]
+    """For each minute, and what is left at the end: its seconds, ticks, late ones, the processors that were busy with
+    neither the product nor this bench, and of these what the host kept to itself.
+    """
+    every = moments[::4]
+    if moments and every[-1] is not moments[-1]:
+        every.append(moments[-1])
     return [
         {
+            "seconds": round(b.at - a.at, 1),
             "ticks": b.ticks - a.ticks,
             "late_ticks": b.late - a.late,
             "busy_elsewhere": round(
                 max(0.0, (b.spent.machine - a.spent.machine) - (b.spent.ours - a.spent.ours)) / (b.at - a.at), 3
             ),
+            "stolen": round((b.spent.stolen - a.spent.stolen) / (b.at - a.at), 3),
         }
         for a, b in itertools.pairwise(every)
     ]

@@ -27,14 +27,16 @@ def test_growth_is_told_by_tenths_and_a_new_start_is_counted() -> None:
 
 def test_late_ticks_stand_beside_what_else_was_busy_in_their_minute() -> None:
     moments = [
-        Moment(15.0 * n, 100 * n, 3 * (n > 5), Spent(20.0 * n, 10.0 * min(n, 4) + 20.0 * max(0, n - 4)))
+        Moment(15.0 * n, 100 * n, 3 * (n > 5), Spent(20.0 * n, 10.0 * min(n, 4) + 20.0 * max(0, n - 4), 3.0 * n))
         for n in range(9)
     ]
     assert by_minute(moments) == [
-        {"ticks": 400, "late_ticks": 0, "busy_elsewhere": 0.667},
-        {"ticks": 400, "late_ticks": 3, "busy_elsewhere": 0.0},
+        {"seconds": 60.0, "ticks": 400, "late_ticks": 0, "busy_elsewhere": 0.667, "stolen": 0.2},
+        {"seconds": 60.0, "ticks": 400, "late_ticks": 3, "busy_elsewhere": 0.0, "stolen": 0.2},
     ]
-    assert by_minute(moments[:3]) == [{"ticks": 200, "late_ticks": 0, "busy_elsewhere": 0.667}]
+    half, last = by_minute(moments[:6]), {"seconds": 15.0, "ticks": 100, "late_ticks": 0}
+    assert half[0] == by_minute(moments)[0]
+    assert half[1] == last | {"busy_elsewhere": 0.0, "stolen": 0.2}, "what is left at the end is told too"
     assert by_minute(moments[:1]) == []
 
 
