@@ -16,6 +16,7 @@ import torch
 from ml.recogniser.turns import TurnEars
 from ml.serve import reconstruct
 from ml.serve.messages import AudioDown, AudioUp, Open, ServerMessage, Set
+from ml.serve.niceness import set_niceness
 from ml.serve.orders import ChangeTurnTaking, ChangeVoice, Heard, Order, StopAnswer
 from ml.serve.slots import Frame, Session, SlotTable
 from ml.serve.speaking import TalkConfig
@@ -36,6 +37,8 @@ TICK_BUDGET_MS = 40.0
 _HEARD_LONG_NS = 3_000_000
 _HEARD_VERY_LONG_NS = 8_000_000
 """Hearing that takes longer leaves long work to the next tick, or any; the next one does it in any case."""
+_NICENESS = -10
+"""Of the device thread: web, worker and whatever else shares the cores can wait some milliseconds, a frame cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,7 @@ class Engine:
         try:
             # OpenMP keeps the number per thread: it has to be set in the thread that computes.
             torch.set_num_threads(self._config.threads)
+            set_niceness(_NICENESS)
             self.warm_up_ms = sum(model.warm_up() for model in self._models.values() if model is not None)
             self._ready.set()
             while (work := self._take()) is not None:

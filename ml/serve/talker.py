@@ -21,6 +21,7 @@ from ml.codec import TeluCodec
 from ml.s2s import Conditions, S2SModel
 from ml.s2s.live import Remembered, put_by, recollect, sum_up
 from ml.s2s.sampling import Sampling
+from ml.serve.niceness import set_niceness
 from ml.serve.stepper import PCM_SCALE
 from ml.serve.talk_messages import Codes, History, Voice
 
@@ -59,7 +60,7 @@ class Talker:
         self._ears = codec.streaming_state(capacity)
         self._mouth = codec.streaming_state(capacity)
         self._state = model.streaming_state(capacity)
-        self._beside = ThreadPoolExecutor(1, "memory", torch.set_num_threads, (1,))
+        self._beside = ThreadPoolExecutor(1, "memory", _begin_beside)
         self._owed: list[list[Future[list[Remembered]]]] = [[] for _ in range(capacity)]
         """Turns of each row that are being summed up, oldest first."""
 
@@ -234,3 +235,9 @@ class Talker:
         mask = torch.zeros(self._capacity, dtype=torch.bool)
         mask[rows] = True
         return mask.to(self._device)
+
+
+def _begin_beside() -> None:
+    """The thread that sums turns up: one core, and the device thread, which started it, goes first."""
+    torch.set_num_threads(1)
+    set_niceness(0)

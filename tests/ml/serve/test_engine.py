@@ -1,5 +1,6 @@
 """The engine without sockets: deadlines and rows."""
 
+import os
 import threading
 from collections.abc import Iterator
 
@@ -9,10 +10,12 @@ import torch
 
 from ml.codec import TeluCodec
 from ml.serve.engine import Engine, EngineConfig, Output
+from ml.serve.niceness import set_niceness
 from ml.serve.slots import Session
 from ml.serve.stepper import CodecStepper
 from ml.serve.wire import AudioDown, Open
 from tests.ml.serve.client import DEADLINE_S, frames_of, noise
+from tests.ml.serve.test_talker import talker
 
 MS = 1_000_000
 
@@ -61,6 +64,40 @@ def bench(codec: TeluCodec) -> Iterator[Bench]:
     bench.engine.start()
     yield bench
     bench.engine.stop()
+
+
+def test_the_device_goes_first_where_it_may_and_what_it_starts_does_not(codec: TeluCodec) -> None:
+    niceness: dict[str, int] = {}
+
+    def look(name: str) -> None:
+        niceness[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def go_first() -> None:
+        set_niceness(-10)
+        look("allowed")
+        talker()._beside.submit(look, "memory").result(DEADLINE_S)
+
+    first = threading.Thread(target=go_first)
+    first.start()
+    first.join()
+    stepped = threading.Event()
+
+    def publish(_: list[Output]) -> None:
+        look("device")
+        stepped.set()
+
+    one = Bench(codec)
+    one.engine._publish = publish
+    one.engine.start()
+    session = one.engine.open(Open())
+    assert session is not None
+    one.engine.push(session, frames_of(noise(0.02, 1))[0])
+    assert stepped.wait(DEADLINE_S)
+    one.engine.stop()
+    assert niceness["device"] == niceness["allowed"]
+    assert niceness["memory"] == 0
+    look("this")
+    assert niceness["this"] == 0, "one thread of many, not the process"
 
 
 def test_a_tick_that_overruns_its_deadline_is_counted(bench: Bench) -> None:
