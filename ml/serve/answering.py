@@ -127,8 +127,7 @@ class AnswerMaker:
             self._confirm(c, c.answer, awaited)
 
     def settle(self, c: Conversation) -> None:
-        """An answer that is waited for is begun and leaves, with its first frame; no frame is left without sound."""
-        self.sound([c])
+        """An answer that is waited for is begun and leaves, with its first frame."""
         while c.awaited is not None:
             self._further(c)
 
@@ -217,7 +216,7 @@ class AnswerMaker:
         self._step(talker, [c for c in rows if c.talker is talker and joins(c.answer)])
 
     def _step(self, talker: Talker, group: list[Conversation]) -> None:
-        """Codes of the next frame of each of these answers; it has to `sound` before anything else happens to them."""
+        """Codes of the next frame of each of these answers."""
         made = talker.step([c.row for c in group])
         now_ns = self._clock()
         for i, conversation in enumerate(group):
@@ -266,7 +265,7 @@ def sound_due_ns(answer: Spoken) -> int:
     if answer.finished or len(answer.unheard) >= _SOUND_FRAMES or not answer.frames:
         return 0
     if not answer.confirmed:
-        return NEVER  # the next frame comes within 40 ms, or somebody settles it
+        return NEVER  # the next frame comes within 40 ms
     return answer.playing_ns + round((answer.sent_ms - _PAIR_MS) * 1e6) if answer.playing_ns else 0
 
 

@@ -68,7 +68,7 @@ class Spoken:
     reason: str = "end"
     frames: list[MadeFrame] = field(default_factory=list)
     unheard: list[Unheard] = field(default_factory=list)
-    """What comes after `frames` and has no sound yet."""
+    """What comes after `frames` and has no sound yet; it waits where it is while the answer is paused."""
     sent: int = 0
     sent_ms: float = 0.0
     """Of what was sent since `playing_ns`."""

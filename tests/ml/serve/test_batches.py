@@ -133,17 +133,24 @@ def test_a_frame_whose_time_comes_sounds_alone() -> None:
     assert world.mouth.underruns == 0
 
 
-def test_who_is_about_to_be_changed_is_left_without_a_frame_that_does_not_sound() -> None:
-    world = World()
-    ask(world, 0, 1)
-    while not (world.rows[0].answer and world.rows[0].answer.unheard and world.rows[0].answer.frames):
+def test_a_frame_without_sound_waits_while_its_answer_is_paused() -> None:
+    world, unbroken = World(), World()
+    for each in (world, unbroken):
+        ask(each, 0, 1)
+    conversation = world.rows[0]
+    while not (conversation.answer and conversation.answer.unheard and conversation.answer.frames):
         world.maker.work(world.rows)
         world.now_ns += 5 * MS
-    answer = world.rows[0].answer
-    made = answer.made
-    world.maker.settle(world.rows[0])
-    assert not answer.unheard
-    assert len(answer.frames) == made
+    answer = conversation.answer
+    conversation.answer, conversation.paused = None, answer
+    before = len(world.talker.decoded)
+    world.maker.settle(conversation)
+    world.run(200)
+    assert len(world.talker.decoded) == before
+    conversation.answer, conversation.paused = answer, None
+    world.run(2_000)
+    unbroken.run(2_000)
+    assert np.abs(sound(world.of(0)).astype(np.int32) - sound(unbroken.of(0))).max() <= 1
 
 
 def test_what_is_heard_is_coded_four_frames_at_a_time_for_all_rows_together() -> None:
