@@ -31,6 +31,8 @@ SPREAD = 4.0
 REMEMBERED = 30_000
 """Log-probabilities that are kept ready, some 5 MB."""
 _BITS, _START, _END = 6, 63, 62
+_ORDERS = tuple((order << (_BITS * ORDER), (1 << (_BITS * (order - 1))) - 1) for order in range(1, ORDER + 1))
+"""Of n-grams of each order: what marks them in the tables, and the mask of their context."""
 _NEVER = -1e9
 
 
@@ -84,14 +86,13 @@ class PhoneLM:
         known = self._memo.get(key)
         if known is not None:
             return known
-        share = 1.0 / self.symbols
-        for order in range(1, ORDER + 1):
-            mark = order << (_BITS * ORDER)
-            after = context & ((1 << (_BITS * (order - 1))) - 1)
-            rest = self._rest.get(after | mark)
+        share, rest_of, share_of = 1.0 / self.symbols, self._rest.get, self._grams.get
+        for mark, mask in _ORDERS:
+            after = context & mask
+            rest = rest_of(after | mark)
             if rest is None:
                 break
-            share = self._grams.get((after << _BITS) | phone | mark, 0.0) + rest * share
+            share = share_of((after << _BITS) | phone | mark, 0.0) + rest * share
         if len(self._memo) >= REMEMBERED:
             self._memo.clear()
         self._memo[key] = found = math.log(share)
