@@ -84,6 +84,24 @@ def band_error_ratio_db(
     return 10.0 * torch.log10((error + 0.1 * floor) / (signal + floor)).mean()
 
 
+def level_distance(
+    estimate: Tensor, target: Tensor, n_fft: int = 512, n_mels: int = 40, sample_rate: int = 16_000, frames: int = 12
+) -> Tensor:
+    """Mean absolute difference of the levels of mel bands over some 100 ms, in units of 10 dB.
+
+    What cannot be followed sample by sample can still be as loud as it was: a loss that forgives what is missing leaves
+    it out, and speech comes out dull.
+    """
+    filters = mel_filters(n_fft, n_mels, sample_rate).to(estimate.device)
+    a, b = (
+        functional.avg_pool1d(
+            (magnitudes(x, n_fft, n_fft // 4).square() @ filters).transpose(1, 2), frames, frames // 2
+        )
+        for x in (estimate, target)
+    )
+    return (torch.log10(a + 1e-5) - torch.log10(b + 1e-5)).abs().mean()
+
+
 @functools.lru_cache(maxsize=4)
 @torch.inference_mode(False)
 def third_octave_bands(n_fft: int, sample_rate: int) -> Tensor:

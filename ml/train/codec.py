@@ -20,7 +20,14 @@ from torch import Tensor
 from ml.codec.config import ConfigError
 from ml.codec.harmonic import PITCH_FLOOR
 from ml.codec.layers import unfolded
-from ml.codec.losses import band_error_ratio_db, envelope_correlation, error_ratio_db, mel_distance, stft_distance
+from ml.codec.losses import (
+    band_error_ratio_db,
+    envelope_correlation,
+    error_ratio_db,
+    level_distance,
+    mel_distance,
+    stft_distance,
+)
 from ml.codec.loudness import disturbance
 from ml.codec.model import CodecPass, TeluCodec
 from ml.data.synthesis.phones import PHONES
@@ -189,6 +196,7 @@ class CodecTrainer:
             ("mel", weights.mel, lambda: mel_distance(estimate, target)),
             ("stft", weights.stft, lambda: stft_distance(estimate, target)),
             ("band", weights.band, lambda: band_error_ratio_db(estimate, target) / 10.0),
+            ("level", weights.level, lambda: level_distance(estimate, target)),
             ("loudness", weights.loudness, lambda: disturbance(estimate, target).loss.mean()),
             ("envelope", weights.envelope, lambda: 1.0 - envelope_correlation(estimate, target)),
             ("pitch", weights.pitch, lambda: pitch_error(made, pitch)),

@@ -24,6 +24,8 @@ class LossWeights:
     """Multi-scale STFT: spectral convergence and log magnitude."""
     band: float = 0.0
     """Error over signal in each mel band and moment, in units of 10 dB."""
+    level: float = 0.0
+    """Level of each mel band over 100 ms, in units of 10 dB: what cannot be followed is to be as loud as it was."""
     loudness: float = 0.0
     """What a listener would hear of the error, in points of the PESQ scale (`ml.codec.loudness`)."""
     envelope: float = 0.0
