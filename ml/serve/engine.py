@@ -36,7 +36,8 @@ TICK_BUDGET_MS = 40.0
 """A tick of a conversation that takes longer than one frame of the dialogue codec is late."""
 _HEARD_LONG_NS = 3_000_000
 _HEARD_VERY_LONG_NS = 8_000_000
-"""Hearing that takes longer leaves long work to the next tick, or any; the next one does it in any case."""
+_PUT_OFF = 3
+"""Hearing that takes longer leaves long work to the next tick, or any, at most so many times."""
 _NICENESS = -10
 """Of the device thread: web, worker and whatever else shares the cores can wait some milliseconds, a frame cannot."""
 
@@ -123,8 +124,8 @@ class Engine:
         self._failure: BaseException | None = None
         self._ticks = 0
         self._late_ticks = 0
-        self._put_off = False
-        """Work was left for the present tick."""
+        self._put_off = 0
+        """So many ticks in a row have left work for the next one."""
         self._dropped = 0
         self._tick_ms: deque[float] = deque(maxlen=config.history)
         self._last_start_ns = 0
@@ -313,8 +314,9 @@ class Engine:
             self._say(session, None)
         # Reading a question or beginning an answer may take most of a tick, and hearing a third of one: then they are
         # two ticks, with the microphones once more between them.
-        heard_ns = 0 if self._put_off else self._clock() - started_ns
-        self._put_off = heard_ns > _HEARD_VERY_LONG_NS or talk.produce(brief=heard_ns > _HEARD_LONG_NS)
+        heard_ns = 0 if self._put_off >= _PUT_OFF else self._clock() - started_ns
+        left = heard_ns > _HEARD_VERY_LONG_NS or talk.produce(brief=heard_ns > _HEARD_LONG_NS)
+        self._put_off = self._put_off + 1 if left else 0
         for conversation in talk.conversations:
             conversation.session.answering = conversation.answers
         if talk.conversations and not any(not session.talk for session, _ in work.frames):
