@@ -13,3 +13,9 @@ def set_niceness(niceness: int) -> None:
     """
     with contextlib.suppress(AttributeError, OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+
+
+def give_way() -> None:
+    """This thread's is that of the process's first one, whoever started it."""
+    with contextlib.suppress(AttributeError, OSError):
+        set_niceness(os.getpriority(os.PRIO_PROCESS, os.getpid()))

@@ -21,7 +21,7 @@ from ml.codec import TeluCodec
 from ml.s2s import Conditions, S2SModel
 from ml.s2s.live import Remembered, put_by, recollect, sum_up
 from ml.s2s.sampling import Sampling
-from ml.serve.niceness import set_niceness
+from ml.serve.niceness import give_way
 from ml.serve.stepper import PCM_SCALE
 from ml.serve.talk_messages import Codes, History, Voice
 
@@ -240,4 +240,4 @@ class Talker:
 def _begin_beside() -> None:
     """The thread that sums turns up: one core, and the device thread, which started it, goes first."""
     torch.set_num_threads(1)
-    set_niceness(0)
+    give_way()
