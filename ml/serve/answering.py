@@ -65,12 +65,15 @@ class AnswerMaker:
         if any(c.awaited is not None or _listens(c) or _reads(c) or self._may_begin(c, now_ns) for c in rows):
             return now_ns
         answers = [c.answer for c in rows if c.answer is not None]
-        times = [*(self.due_ns(a, now_ns) for a in answers), *(sound_due_ns(a) for a in answers)]
+        times = [due for a in answers for due in (self.due_ns(a, now_ns), sound_due_ns(a), self._leaves_ns(a))]
         return min((time_ns for time_ns in times if time_ns < NEVER), default=None)
 
     def _most_urgent(self, rows: Sequence[Conversation]) -> tuple[Callable[[], object], bool] | None:
         """What is to be done first, and whether it may take most of a tick."""
         now_ns = self._clock()
+        for c in rows:
+            if c.answer is not None and self._leaves_ns(c.answer) <= now_ns:
+                return partial(self._mouth.send, c, c.answer), False
         if any(c.answer is not None and sound_due_ns(c.answer) <= now_ns for c in rows):
             return partial(self.sound, rows), False
         urgent: tuple[int, Callable[[], object], bool] | None = None
@@ -198,6 +201,14 @@ class AnswerMaker:
         if answer.ahead_ms(now_ns) >= _SAFE_MS:
             return max(due_ns, answer.stepped_ns + _CODE_NS // 2)
         return due_ns
+
+    def _leaves_ns(self, answer: Spoken) -> int:
+        """When what has sound and was kept back may leave: the rest of an answer that goes on after an interruption
+        that was none, of which the model may have no more frames to make.
+        """
+        if not (answer.confirmed and answer.playing_ns and answer.sent < len(answer.frames)):
+            return NEVER
+        return answer.playing_ns + round((answer.sent_ms - self._config.lead_ms) * 1e6) + 1
 
     def _has_room(self, answer: Spoken, now_ns: int) -> bool:
         """Whether a frame may be made that is not due yet."""

@@ -153,6 +153,28 @@ def test_a_frame_without_sound_waits_while_its_answer_is_paused() -> None:
     assert np.abs(sound(world.of(0)).astype(np.int32) - sound(unbroken.of(0))).max() <= 1
 
 
+def test_the_rest_of_a_finished_answer_leaves_after_an_interruption_that_was_none() -> None:
+    world = World()
+    stage = TalkStage(VadBank(SileroVad(), 2), world.config, lambda *_: None, world.clock)
+    ask(world, 0, 1)
+    conversation = world.rows[0]
+    while not (conversation.answer and conversation.answer.told_end):
+        world.run(5)
+    answer = conversation.answer
+    conversation.answer, conversation.paused = None, answer
+    stage.heard_until(conversation, 400)  # more is left than may leave ahead of its time
+    kept = len(answer.frames) - answer.sent
+    assert kept * 40 > world.config.lead_ms
+    stage._resume(conversation)
+    assert answer.sent < len(answer.frames)
+    before = len(sound(world.of(0)))
+    world.run(2_000)
+    assert answer.sent == len(answer.frames)
+    assert world.mouth.underruns == 0
+    left = len(sound(world.of(0))) - before
+    assert 0 < left < kept * 640
+
+
 def test_what_is_heard_is_coded_four_frames_at_a_time_for_all_rows_together() -> None:
     world = World()
     stage = TalkStage(VadBank(SileroVad(), 2), world.config, lambda *_: None, world.clock)
