@@ -27,12 +27,20 @@ def child(*arguments: str) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def numbers(text: str) -> list[int]:
+    """Of clients, all above 0."""
+    found = [int(part) for part in text.split(",")]
+    if min(found) < 1:
+        raise ValueError
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the product on this machine.")
     kinds = ["codec", "serve", "live", "training", "pitch", "ticks", []]
     parser.add_argument("what", nargs="*", choices=kinds, help="codec, serve and live by default")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one live measurement")
-    parser.add_argument("--clients", default="1,2,4,8", help="live clients at a time, by comma")
+    parser.add_argument("--clients", default=[1, 2, 4, 8], type=numbers, help="at a time, by comma, such as 1,2,4,8")
     parser.add_argument("--db-stall-ms", type=int, default=200, help="database call that others hold (0: skip)")
     parser.add_argument("--conversations", action="store_true", help="beside a training: of conversations")
     options = parser.parse_args()
@@ -52,7 +60,7 @@ def main() -> int:
             with running_product() as product:
                 result["ready_s"] = round(product.ready_s, 2)
                 result["live"] = []
-                for clients in (int(part) for part in options.clients.split(",")):
+                for clients in options.clients:
                     print(f"live path, {clients} at a time …", file=sys.stderr)
                     result["live"].append(asyncio.run(measure(product, clients, options.seconds)))
                 if options.db_stall_ms:
@@ -61,7 +69,7 @@ def main() -> int:
                 result["resident_mb"] = product.resident_mb()
         if "ticks" in what:
             result["ticks"] = []
-            for clients in (int(part) for part in options.clients.split(",")):
+            for clients in options.clients:
                 print(f"the engine in virtual time, {clients} conversations …", file=sys.stderr)
                 result["ticks"].append(rehearse(clients, options.seconds))
         if "pitch" in what:
@@ -71,13 +79,13 @@ def main() -> int:
         if "training" in what:
             with running_product() as product:
                 result["beside_training"] = []
-                for clients in (int(part) for part in options.clients.split(",")):
+                for clients in options.clients:
                     print(f"live path beside a training, {clients} at a time …", file=sys.stderr)
                     measured = measure_beside_training(
                         product, clients, options.seconds, conversations=options.conversations
                     )
                     result["beside_training"].append(measured)
-    except (subprocess.CalledProcessError, RuntimeError) as error:
+    except (subprocess.CalledProcessError, RuntimeError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print(json.dumps(result, indent=2))

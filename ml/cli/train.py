@@ -128,6 +128,7 @@ def codec(
 
 
 def _configured(config: str, steps: int | None, overrides: list[str]) -> Any:
+    from ml.cli.train_run import overridden
     from ml.codec.config import ConfigError
     from ml.train.config import RECIPES, CodecTrainConfig
 
@@ -140,18 +141,5 @@ def _configured(config: str, steps: int | None, overrides: list[str]) -> Any:
             raise ConfigError(f"{config} is no training configuration: {error}") from None
     else:
         raise ConfigError(f"no recipe or file {config!r}; recipes: {', '.join(RECIPES)}")
-    values = chosen.to_dict()
-    for item in overrides:
-        name, _, text = item.partition("=")
-        *parents, leaf = name.split(".")
-        target: Any = values
-        for parent in parents:
-            target = target.get(parent, {})
-        if leaf not in target:
-            raise ConfigError(f"--set {item}: no setting {name!r}")
-        try:
-            target[leaf] = json.loads(text)
-        except ValueError:
-            target[leaf] = text
-    chosen = CodecTrainConfig.from_dict(values)
+    chosen = overridden(chosen, overrides)
     return chosen if steps is None else dataclasses.replace(chosen, steps=steps)

@@ -48,9 +48,15 @@ def overridden(chosen: Any, overrides: list[str]) -> Any:
         if leaf not in target:
             raise ConfigError(f"--set {item}: no setting {name!r}")
         try:
-            target[leaf] = json.loads(text)
+            value = json.loads(text)
         except ValueError:
-            target[leaf] = text
+            value = text
+        held = target[leaf]
+        if isinstance(held, int | float) and (
+            not isinstance(value, int | float) or isinstance(held, bool) != isinstance(value, bool)
+        ):
+            raise ConfigError(f"--set {item}: give {'true or false' if isinstance(held, bool) else 'a number'}")
+        target[leaf] = value
     return type(chosen).from_dict(values)
 
 

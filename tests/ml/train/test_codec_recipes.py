@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from ml.cli.train_run import overridden
+from ml.codec.config import ConfigError
 from ml.train.config import RECIPES, CodecTrainConfig
 
 
@@ -35,3 +37,22 @@ def test_a_recipe_is_known_by_its_name_and_survives_json(name: str) -> None:
     recipe = RECIPES[name]
     assert recipe.name == name
     assert CodecTrainConfig.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("item", "wanted"),
+    [
+        ("loss.level=abc", "a number"),
+        ("steps=true", "a number"),
+        ("autocast=1", "true or false"),
+        ("nothing=1", "no set"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused_before_anything_begins(item: str, wanted: str) -> None:
+    with pytest.raises(ConfigError, match=wanted):
+        overridden(RECIPES["hifi-loudness"], [item])
+
+
+def test_settings_are_replaced_where_they_stand() -> None:
+    chosen = overridden(RECIPES["hifi-loudness"], ["loss.level=2", "autocast=false", "init=some/file"])
+    assert (chosen.loss.level, chosen.autocast, chosen.init) == (2, False, "some/file")
