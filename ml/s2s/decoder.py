@@ -28,26 +28,43 @@ class Caches:
     cross_keys: Tensor
     cross_values: Tensor
 
-    def attend(
-        self, layer: int, q: Tensor, cross_q: Tensor, rows: list[int], filled: list[int], there: list[int]
-    ) -> Tensor:
-        """One query `[n, heads, 1, dim]` of each of `rows` over its ring and over its memory: `[n, 1, 2 width]`.
+    def sights(self, rows: list[int], filled: list[int], there: list[int]) -> list[list[tuple[Tensor, ...]]]:
+        """What each of `rows` looks at in each layer: keys and values of its ring, then of its memory, as views.
 
-        Row by row on views: each has its own length, nothing is copied or masked, and a row's result cannot depend
-        on the others.
+        Cut once a frame: a view costs as much as a small product, and there are hundreds of them.
         """
-        out = []
-        for i, row in enumerate(rows):
-            n, m = filled[i], there[i]
-            ring = self.keys[row : row + 1, layer, :, :n], self.values[row : row + 1, layer, :, :n]
-            own = attend(q[i : i + 1], *ring, scale=1.0)
-            other = attend(
-                cross_q[i : i + 1],
-                self.cross_keys[row : row + 1, layer, :, :m],
-                self.cross_values[row : row + 1, layer, :, :m],
+        every = []
+        for row, n, m in zip(rows, filled, there, strict=True):
+            parts = (
+                (self.keys, n),
+                (self.values, n),
+                (self.cross_keys, m),
+                (self.cross_values, m),
             )
-            out.append(torch.cat([own.flatten(1), other.flatten(1)], dim=1))
-        return torch.stack(out)
+            views = [part[row : row + 1, :, :, :count].unbind(1) for part, count in parts]
+            every.append(list(zip(*views, strict=True)))
+        return every
+
+    def places(self, rows: list[int], slots: list[int]) -> list[list[Tensor]]:
+        """Where each layer writes its new keys, then its new values, of each of `rows`: `[heads, 1, dim]` views."""
+        views = [
+            part[row, :, :, slot : slot + 1].unbind(0)
+            for part in (self.keys, self.values)
+            for row, slot in zip(rows, slots, strict=True)
+        ]
+        return [list(layer) for layer in zip(*views, strict=True)]
+
+
+def look(q: Tensor, cross_q: Tensor, sights: list[tuple[Tensor, ...]]) -> Tensor:
+    """One query `[n, heads, 1, dim]` of each row over its ring and over its memory: `[n, 1, 2 width]`.
+
+    Row by row on views: each has its own length, nothing is copied or masked, and a row's result cannot depend on the
+    others.
+    """
+    out = []
+    for own, cross, (k, v, cross_k, cross_v) in zip(q.split(1), cross_q.split(1), sights, strict=True):
+        out += [attend(own, k, v, scale=1.0), attend(cross, cross_k, cross_v)]
+    return torch.cat(out, dim=1).view(len(sights), 1, -1)
 
 
 class DecoderBlock(nn.Module):
@@ -159,16 +176,15 @@ class Decoder(nn.Module):
         positions = torch.tensor(at, device=x.device)
         dim = config.decoder_width // config.decoder_heads
         rotation = Rotation(positions[:, None], config.decoder_heads, dim, x.dtype)
-        slots = positions % config.window
-        index = torch.tensor(rows, device=x.device)
-        filled = [min(position + 1, config.window) for position in at]
+        sights = caches.sights(rows, [min(position + 1, config.window) for position in at], there)
+        places = caches.places(rows, [position % config.window for position in at])
+        styles = modulation.transpose(0, 1)[:, :, :, None].unbind(0)
         x = x[:, None]
-        for layer, block in enumerate(self.blocks):
+        for layer, (block, style) in enumerate(zip(self.blocks, styles, strict=True)):
             assert isinstance(block, DecoderBlock)
-            scale, shift, think_scale, think_shift = modulation[:, layer, :, None].unbind(1)
+            scale, shift, think_scale, think_shift = style.unbind(1)
             q, k, v, cross_q = block.split(x, scale, shift, rotation)
-            caches.keys[index, layer, :, slots] = k[:, :, 0]
-            caches.values[index, layer, :, slots] = v[:, :, 0]
-            attended = caches.attend(layer, q, cross_q, rows, filled, there)
+            torch._foreach_copy_(places[layer], [*k.unbind(0), *v.unbind(0)])
+            attended = look(q, cross_q, [row[layer] for row in sights])
             x = block.finish(x, attended, think_scale, think_shift)
         return self.norm(x)[:, 0]
