@@ -83,6 +83,31 @@ def codec(
 
 
 @app.command()
+def levels(
+    data: Annotated[list[Path], typer.Option(help="Folder of audio; may be repeated.")],
+    preset: Annotated[str, typer.Option(help="Codec preset.")] = "hifi",
+    weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
+    skip: Annotated[int, typer.Option(help="Leave out this many files at the start (those used for validation).")] = 0,
+    limit: Annotated[int, typer.Option(help="Measure at most this many files.")] = 10_000,
+) -> None:
+    """What right levels are worth: as decoded, and with the energy of 20, 30 and 40 bands set to the original's."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from ml.codec.checkpoint import load_preset
+    from ml.evaluate.levels import levels_worth
+    from ml.train.data import find_audio
+
+    console = Console(stderr=True)
+    result = levels_worth(
+        load_preset(preset, weights),
+        find_audio(data)[skip : skip + limit],
+        progress=lambda files: track(files, description="measuring", console=console),
+    )
+    typer.echo(json.dumps(result))
+
+
+@app.command()
 def phones(
     data: Annotated[Path, typer.Option(help="Folder of synthesised clips with phones beside them (JSON sidecars).")],
     preset: Annotated[str, typer.Option(help="Codec preset.")] = "dialogue",

@@ -16,7 +16,7 @@ from ml.codec.config import CodecConfig, ConfigError
 from ml.codec.model import TeluCodec
 
 WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "weights"
-_TRAINING_ONLY = ("quantizer.counts", "quantizer.sums", "quantizer.ready")
+_TRAINING_ONLY = ("quantizer.counts", "quantizer.sums", "quantizer.ready")  # ends of names
 
 
 class CheckpointError(RuntimeError):
@@ -58,7 +58,7 @@ def load_codec(path: Path, device: str | torch.device = "cpu") -> TeluCodec:
         missing, unexpected = codec.load_state_dict(tensors, strict=False)
     except (SafetensorError, ConfigError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"weights {path} do not fit their card: {error}") from None
-    lacking = [name for name in missing if name not in _TRAINING_ONLY]
+    lacking = [name for name in missing if not name.endswith(_TRAINING_ONLY)]
     if lacking or unexpected:
         raise CheckpointError(f"weights {path} lack {lacking[:3]} or hold unknown {unexpected[:3]}; restore them")
     return codec.freeze().to(device)
@@ -70,7 +70,7 @@ def export_codec(codec: TeluCodec, path: Path, card: dict[str, Any], dtype: torc
     tensors = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in codec.state_dict().items()
-        if name not in _TRAINING_ONLY
+        if not name.endswith(_TRAINING_ONLY)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")

@@ -69,6 +69,12 @@ class CodecConfig:
     """Entries of each codebook."""
     beam: int = 1
     """Sequences of codes that `encode` follows through the levels; 1 takes each level's nearest entry."""
+    level_bands: int = 0
+    """Bands whose level the last codebook carries instead of another residual (`ml.codec.levels`); 0 for none."""
+    level_width: int = 96
+    """Channels of the networks that code and decode these levels."""
+    level_dim: int = 16
+    """Dimension of their codebook."""
     l2_normalize: bool = False
     """Quantize directions only (cosine codebooks, as in DAC) instead of vectors."""
     quantizer_dropout: float = 0.2
@@ -97,10 +103,17 @@ class CodecConfig:
             raise ConfigError(
                 f"front is patch or spectral, head overlap_add or harmonic; got {self.front}, {self.head}"
             )
+        if self.level_bands and (self.head != "overlap_add" or self.level_bands < 2 or self.n_quantizers < 2):
+            raise ConfigError("level_bands needs an overlap_add head, two bands and two codebooks at least")
         if self.subframes < 1 or self.hop % self.subframes:
             raise ConfigError(f"subframes must divide hop: {self.subframes} does not divide {self.hop}")
         if not 0.0 <= self.quantizer_dropout <= 1.0:
             raise ConfigError(f"quantizer_dropout is a probability, got {self.quantizer_dropout}")
+
+    @property
+    def waveform_quantizers(self) -> int:
+        """Codebooks that carry the waveform: all, or all but the one that carries levels."""
+        return self.n_quantizers - bool(self.level_bands)
 
     @property
     def frame_rate(self) -> float:
@@ -176,7 +189,9 @@ PRESETS: dict[str, CodecConfig] = {
         decoder_fine_dilations=(1,),
         code_dim=16,
     ),
-    "hifi": CodecConfig(preset="hifi", encoder_width=320, decoder_width=320, hidden=512, companding=True),
+    "hifi": CodecConfig(
+        preset="hifi", encoder_width=320, decoder_width=320, hidden=512, companding=True, level_bands=28
+    ),
     "tiny": CodecConfig(
         preset="tiny",
         encoder_width=32,
@@ -186,5 +201,8 @@ PRESETS: dict[str, CodecConfig] = {
         decoder_dilations=(1, 2),
         companding=True,
         code_dim=16,
+        level_bands=6,
+        level_width=24,
+        level_dim=8,
     ),
 }

@@ -185,3 +185,16 @@ def unfolded(tensors: Mapping[str, Tensor], names: Set[str]) -> dict[str, Tensor
         else:
             found[name] = value
     return found
+
+
+def folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inverse of `unfolded`: norms and directions of rows become the weights that they stand for."""
+    found: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        stem, parameter, part = name.partition(".parametrizations.weight.original")
+        if not parameter:
+            found[name] = value
+        elif part == "1":
+            norm = tensors[f"{stem}{parameter}0"].float()
+            found[f"{stem}.weight"] = functional.normalize(value.float(), dim=1) * norm
+    return found

@@ -87,7 +87,7 @@ def band_error_ratio_db(
 def level_distance(
     estimate: Tensor, target: Tensor, n_fft: int = 512, n_mels: int = 40, sample_rate: int = 16_000, frames: int = 12
 ) -> Tensor:
-    """Mean absolute difference of the levels of mel bands over some 100 ms, in units of 10 dB.
+    """Mean absolute difference of the levels of mel bands over some 100 ms (`frames` of 8 ms), in units of 10 dB.
 
     What cannot be followed sample by sample can still be as loud as it was: a loss that forgives what is missing leaves
     it out, and speech comes out dull.
@@ -95,7 +95,7 @@ def level_distance(
     filters = mel_filters(n_fft, n_mels, sample_rate).to(estimate.device)
     a, b = (
         functional.avg_pool1d(
-            (magnitudes(x, n_fft, n_fft // 4).square() @ filters).transpose(1, 2), frames, frames // 2
+            (magnitudes(x, n_fft, n_fft // 4).square() @ filters).transpose(1, 2), frames, max(1, frames // 2)
         )
         for x in (estimate, target)
     )

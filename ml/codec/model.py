@@ -19,6 +19,7 @@ from torch.nn import functional
 from ml.codec.config import CodecConfig
 from ml.codec.harmonic import HarmonicDecoder
 from ml.codec.layers import CausalConv, Level, ResidualUnit, Snake, Stateful, fold_weight_norm
+from ml.codec.levels import BandLevels
 from ml.codec.quantizer import Quantized, ResidualQuantizer
 from ml.codec.spectral import SpectralEncoder
 from ml.codec.streaming import StreamState
@@ -70,14 +71,15 @@ class Decoder(nn.Module):
         self.gain = CausalConv("decoder.gain", width, 1, 1) if config.companding else None
         self.head = CausalConv("decoder.head", width, config.hop, config.head_taps)
 
-    def forward(self, latents: Tensor, state: StreamState | None = None) -> Tensor:
+    def forward(self, latents: Tensor, state: StreamState | None = None) -> tuple[Tensor, Tensor]:
+        """Frames, and the hidden state `[B, F, decoder_width]` that they were made of."""
         x = self.project(latents, state).to(latents.dtype)
         for unit in self.units:
             x = unit(x, state)
-        x = self.act(x)
+        hidden = x = self.act(x)
         if self.gain is not None:
             x = x * self.gain(x).clamp(-9.0, 4.0).exp()  # every frame's share of the overlap-add has its own level
-        return self.head(x, state)
+        return self.head(x, state), hidden
 
 
 class CodecPass(NamedTuple):
@@ -87,6 +89,9 @@ class CodecPass(NamedTuple):
     quantized: Quantized | None
     latents: Tensor  # [B, F, code_dim], before the quantizer
     octaves: Tensor | None  # [B, J], decoded pitch in octaves above the floor, by a harmonic head
+    levels: Quantized | None = None  # of the codebook of levels, where there is one and it has started
+    level_latents: Tensor | None = None  # [B, F, level_dim], before that codebook
+    bare: Tensor | None = None  # [B, T], without levels and half a hop less delayed
 
 
 @dataclass
@@ -119,7 +124,7 @@ class TeluCodec(nn.Module):
         self.config = config
         self.encoder = SpectralEncoder(config) if config.front == "spectral" else Encoder(config)
         self.quantizer = ResidualQuantizer(
-            config.n_quantizers,
+            config.waveform_quantizers,
             config.codebook_size,
             config.code_dim,
             decay=config.ema_decay,
@@ -129,6 +134,7 @@ class TeluCodec(nn.Module):
             beam=config.beam,
         )
         self.decoder = HarmonicDecoder(config) if config.head == "harmonic" else Decoder(config)
+        self.levels = BandLevels(config) if config.level_bands else None
 
     # -- offline -----------------------------------------------------------------------------------------
 
@@ -140,13 +146,12 @@ class TeluCodec(nn.Module):
         audio = self._checked(audio)
         delay = self.config.delay_samples
         pad = -(audio.shape[1] + delay) % self.config.hop + delay
-        return self.quantizer.encode(self.encoder(self._frames(functional.pad(audio, (0, pad)))))
+        return self._codes(self._frames(functional.pad(audio, (0, pad))))
 
     def decode(self, codes: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
         """Codes int64 `[B, Q, F]` to audio `[B, F * hop - delay_samples]`, aligned with what was encoded."""
         self._check_codes(codes)
-        frames = self.decoder(self.quantizer.decode(codes, n_quantizers))
-        return self._samples(frames)[:, self.config.delay_samples :]
+        return self._samples(self._decoded(codes, n_quantizers))[:, self.config.delay_samples :]
 
     def reconstruct(self, audio: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
         """`decode(encode(audio))`, cut to the length of `audio` `[B, T]`."""
@@ -157,7 +162,13 @@ class TeluCodec(nn.Module):
     def streaming_state(self, batch: int) -> CodecState:
         """A fresh state for `batch` rows, on the device of the weights."""
         state = CodecState(StreamState(batch), StreamState(batch))
-        for part, stream in ((self.encoder, state.encoder), (self.decoder, state.decoder)):
+        parts: list[tuple[nn.Module, StreamState]] = [(self.encoder, state.encoder), (self.decoder, state.decoder)]
+        if self.levels is not None:  # the encoder hears what the decoder will make of the other codebooks
+            parts += [(self.decoder, state.encoder), (self.levels.decoded, state.encoder)]
+            parts += [(self.levels.heard, state.encoder), (self.levels.encoder, state.encoder)]
+            parts += [(self.levels.decoded, state.decoder), (self.levels.decoder, state.decoder)]
+            parts += [(self.levels.filters, state.decoder)]
+        for part, stream in parts:
             for module in part.modules():
                 if isinstance(module, Stateful):
                     module.allocate(stream, self.quantizer.codebooks)
@@ -175,7 +186,7 @@ class TeluCodec(nn.Module):
         stream = state.encoder.step(mask)
         if not torch.isfinite(audio if mask is None else audio[mask]).all():
             raise CodecInputError(_NOT_FINITE)
-        return self.quantizer.encode(self.encoder(self._frames(audio), stream))
+        return self._codes(self._frames(audio), stream)
 
     def decode_stream(
         self,
@@ -186,8 +197,7 @@ class TeluCodec(nn.Module):
     ) -> Tensor:
         """Next n frames of codes `[B, Q, n]` to audio `[B, n * hop]`, which lags by `config.delay_samples`."""
         self._check_codes(codes)
-        latents = self.quantizer.decode(codes, n_quantizers)
-        return self._samples(self.decoder(latents, state.decoder.step(mask)))
+        return self._samples(self._decoded(codes, n_quantizers, state.decoder.step(mask)))
 
     # -- training ----------------------------------------------------------------------------------------
 
@@ -202,16 +212,36 @@ class TeluCodec(nn.Module):
 
         `pitch` (Hz, `[B, T / block]`, 0 where unknown) leads the harmonic head while it learns its envelopes.
         """
-        latents = self.encoder(self._frames(audio)).float()
+        heard = self._frames(audio)
+        latents = self.encoder(heard).float()
         with torch.autocast(audio.device.type, enabled=False):  # nearest neighbours and averages need fp32
             quantized = self.quantizer(latents, generator) if quantize else None
         vectors = latents if quantized is None else quantized.vectors
-        octaves = None
         if isinstance(self.decoder, HarmonicDecoder):
             frames, octaves = self.decoder.render(vectors, pitch=pitch)
-        else:
-            frames = self.decoder(vectors)
-        return CodecPass(self._samples(frames.float()), quantized, latents, octaves)
+            return CodecPass(self._samples(frames.float()), quantized, latents, octaves)
+        frames, hidden = self.decoder(vectors)
+        if self.levels is None:
+            return CodecPass(self._samples(frames.float()), quantized, latents, None)
+        with torch.autocast(audio.device.type, enabled=False):
+            frames, hidden = frames.float(), hidden.float()
+            # What levels are read from is not bent to suit them.
+            wanted = self.levels.analyse(heard, frames.detach(), hidden.detach())
+            levels = self.levels.quantize(wanted) if quantize and bool(self.levels.quantizer.ready) else None
+            used = torch.ones(len(audio), dtype=torch.bool, device=audio.device)
+            bare = self._samples(frames)
+            frames = self.levels.correct(
+                frames,
+                hidden.detach(),
+                wanted if levels is None else levels.vectors,
+                used if quantized is None else quantized.whole,
+            )
+        return CodecPass(self._samples(frames), quantized, latents, None, levels, wanted, bare)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every codebook has started."""
+        return bool(self.quantizer.ready) and (self.levels is None or bool(self.levels.quantizer.ready))
 
     def fold(self) -> TeluCodec:
         """Fold weight normalisation for inference; returns self in eval mode without gradients."""
@@ -232,6 +262,28 @@ class TeluCodec(nn.Module):
     def _frames(self, audio: Tensor) -> Tensor:
         return audio.reshape(audio.shape[0], -1, self.config.hop) * self.config.input_gain
 
+    def _codes(self, frames: Tensor, stream: StreamState | None = None) -> Tensor:
+        codes = self.quantizer.encode(self.encoder(frames, stream))
+        if self.levels is None:
+            return codes
+        decoded, hidden = self.decoder(self.quantizer.decode(codes), stream)
+        wanted = self.levels.analyse(frames, decoded, hidden, stream)
+        return torch.cat([codes, self.levels.quantizer.encode(wanted)], dim=1)
+
+    def _decoded(self, codes: Tensor, n_quantizers: int | Tensor | None, stream: StreamState | None = None) -> Tensor:
+        if isinstance(self.decoder, HarmonicDecoder):
+            return self.decoder(self.quantizer.decode(codes, n_quantizers), stream)
+        if self.levels is None:
+            return self.decoder(self.quantizer.decode(codes, n_quantizers), stream)[0]
+        batch, levels, _ = codes.shape
+        waveform = self.config.waveform_quantizers
+        frames, hidden = self.decoder(self.quantizer.decode(codes[:, :waveform], n_quantizers), stream)
+        limit = torch.as_tensor(levels if n_quantizers is None else n_quantizers, device=codes.device).expand(batch)
+        # Without its codebook a row's levels stay as they are; the shape of the step does not change for it.
+        last = codes[:, waveform:] if levels > waveform else codes.new_zeros(batch, 1, codes.shape[2])
+        used = limit.clamp(max=levels) > waveform
+        return self.levels.correct(frames, hidden, self.levels.quantizer.decode(last), used, stream)
+
     def _samples(self, frames: Tensor) -> Tensor:
         return frames.reshape(frames.shape[0], -1) / self.config.input_gain
 
@@ -245,3 +297,5 @@ class TeluCodec(nn.Module):
     def _check_codes(self, codes: Tensor) -> None:
         if codes.dim() != 3 or codes.dtype != torch.int64:
             raise CodecInputError(f"codes are int64 [batch, levels, frames], got {codes.dtype} {tuple(codes.shape)}")
+        if codes.shape[1] > self.config.n_quantizers:
+            raise CodecInputError(f"codes have {codes.shape[1]} levels, this codec has {self.config.n_quantizers}")

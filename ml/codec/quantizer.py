@@ -16,6 +16,7 @@ class Quantized(NamedTuple):
     codes: Tensor  # int64 [B, Q, T]
     commitment: Tensor  # scalar, unweighted
     first: Tensor  # [B, T, D], the first level alone, straight-through
+    whole: Tensor  # bool [B], rows that use every level
 
 
 class Collective(Protocol):
@@ -136,10 +137,11 @@ class ResidualQuantizer(nn.Module):
         """Training pass on `[B, T, D]`: straight-through vectors, codes, commitment; updates the EMA codebooks."""
         batch, time, dim = x.shape
         limits = torch.full((batch,), self.n_quantizers, device=x.device)
+        whole = torch.ones(batch, dtype=torch.bool, device=x.device)
         if self.training and self.dropout > 0:
             draw = torch.rand(batch, generator=generator, device=x.device) < self.dropout
             some = torch.randint(1, self.n_quantizers + 1, (batch,), generator=generator, device=x.device)
-            limits = torch.where(draw, some, limits)
+            limits, whole = torch.where(draw, some, limits), ~draw
         residual = x.detach().reshape(-1, dim)
         total = torch.zeros_like(residual)
         commitment = x.new_zeros(())
@@ -159,7 +161,7 @@ class ResidualQuantizer(nn.Module):
             commitment = commitment + ((flat - total).square() * live).mean()
             codes.append(index.view(batch, time))
         through = x + (total.view_as(x) - x).detach()
-        return Quantized(through, torch.stack(codes, 1), commitment / self.n_quantizers, first.view_as(x))
+        return Quantized(through, torch.stack(codes, 1), commitment / self.n_quantizers, first.view_as(x), whole)
 
     @torch.no_grad()
     def _update(self, level: int, residual: Tensor, index: Tensor, generator: torch.Generator | None) -> None:

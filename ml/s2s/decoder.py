@@ -62,7 +62,7 @@ def look(q: Tensor, cross_q: Tensor, sights: list[tuple[Tensor, ...]]) -> Tensor
     others.
     """
     out = []
-    for own, cross, (k, v, cross_k, cross_v) in zip(q.split(1), cross_q.split(1), sights, strict=True):
+    for own, cross, (k, v, cross_k, cross_v) in zip(torch.split(q, 1), torch.split(cross_q, 1), sights, strict=True):
         out += [attend(own, k, v, scale=1.0), attend(cross, cross_k, cross_v)]
     return torch.cat(out, dim=1).view(len(sights), 1, -1)
 

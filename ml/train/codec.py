@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ml.codec.config import ConfigError
 from ml.codec.harmonic import PITCH_FLOOR
-from ml.codec.layers import unfolded
+from ml.codec.layers import folded, unfolded
+from ml.codec.levels import with_room_for_levels
 from ml.codec.losses import (
     band_error_ratio_db,
     envelope_correlation,
@@ -79,7 +80,7 @@ def measure(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: 
     Before the codebooks have started the codec is measured without them.
     """
     totals = {f"snr_db_{n}": 0.0 for n in levels} | {"mel_distance": 0.0, "envelope_correlation": 0.0, "mos": 0.0}
-    quantized = bool(codec.quantizer.ready)
+    quantized = codec.ready
     device = next(codec.parameters()).device
     with torch.inference_mode():
         for index in range(len(bank.lengths)):
@@ -90,7 +91,8 @@ def measure(codec: TeluCodec, bank: ClipBank, levels: tuple[int, ...], seconds: 
                 if codes is not None:
                     decoded = codec.decode(codes, n)[:, : audio.shape[1]]
                 else:
-                    passed = codec(torch.nn.functional.pad(audio, (0, codec.config.hop)), False).audio
+                    started = bool(codec.quantizer.ready)
+                    passed = codec(torch.nn.functional.pad(audio, (0, codec.config.hop)), started).audio
                     decoded = passed[:, codec.config.delay_samples :][:, : audio.shape[1]]
                 totals[f"snr_db_{n}"] -= float(error_ratio_db(decoded, audio[:, : decoded.shape[1]], floor=1e-9))
             if audio.shape[1] >= 8_000:
@@ -123,6 +125,8 @@ class CodecTrainer:
         self.codec = TeluCodec(config.codec).to(self.device)
         if self.workers.count > 1:
             self.codec.quantizer.collective = self.workers
+            if self.codec.levels is not None:
+                self.codec.levels.quantizer.collective = self.workers
         if config.init:
             self._start_from(Path(config.init))
         # Reads phones at two moments of a frame off the first codebook; only training knows it.
@@ -135,8 +139,17 @@ class CodecTrainer:
             *(self.phone_head.parameters() if config.loss.phones else ()),
             *(self.teacher.read.parameters() if self.teacher else ()),
         ]
+        fresh = {id(p) for p in (() if self.codec.levels is None else self.codec.levels.parameters())}
+        groups = [
+            {"params": [p for p in self.trained if id(p) not in fresh], "speed": 1.0},
+            {"params": [p for p in self.trained if id(p) in fresh], "speed": config.level_speed},
+        ]
         self.optimizer = torch.optim.AdamW(
-            self.trained, lr=config.learning_rate, betas=(0.85, 0.99), weight_decay=config.weight_decay, fused=True
+            [group for group in groups if group["params"]],
+            lr=config.learning_rate,
+            betas=(0.85, 0.99),
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.adversary = (
             Adversary(config.discriminators, config.discriminator_learning_rate, config.clip, self.device, self.workers)
@@ -151,14 +164,19 @@ class CodecTrainer:
     def _start_from(self, path: Path) -> None:
         """From weights of an earlier run (`best.safetensors`), or shipped ones: folded, codebooks without averages."""
         own = self.codec.state_dict()
-        stored = unfolded(load_file(path), set(own))
-        if "quantizer.codebooks" in stored and "quantizer.counts" not in stored:
-            books = stored["quantizer.codebooks"].float()
-            counts = books.new_full(
-                books.shape[:2], 3.0
-            )  # as after k-means; what is hardly chosen falls within a minute
-            stored |= {"quantizer.counts": counts, "quantizer.sums": books * counts[..., None]}
-            stored["quantizer.ready"] = torch.ones((), dtype=torch.bool)
+        stored = load_file(path)
+        if self.codec.levels is not None and not any(name.startswith("levels.") for name in stored):
+            kept = {name: value for name, value in own.items() if name.startswith("levels.")}
+            stored = with_room_for_levels(folded(stored), self.config.codec) | kept
+        stored = unfolded(stored, set(own))
+        for prefix in ("", "levels."):
+            name = f"{prefix}quantizer"
+            if f"{name}.codebooks" in stored and f"{name}.counts" not in stored:
+                books = stored[f"{name}.codebooks"].float()
+                # as after k-means; what is hardly chosen falls within a minute
+                counts = books.new_full(books.shape[:2], 3.0)
+                stored |= {f"{name}.counts": counts, f"{name}.sums": books * counts[..., None]}
+                stored[f"{name}.ready"] = torch.ones((), dtype=torch.bool)
         if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in own.items()}:
             raise ConfigError(
                 f"{path} holds another shape of codec; start from weights of the preset {self.config.codec.preset}"
@@ -182,11 +200,15 @@ class CodecTrainer:
         if config.decoder_only:
             self.codec.encoder.requires_grad_(False)
             self.codec.quantizer.eval()
+        if config.levels_only:
+            for part in (self.codec.encoder, self.codec.decoder):
+                part.requires_grad_(False)
+            self.codec.quantizer.eval()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, self.step)
+            group["lr"] = learning_rate(config, self.step) * group["speed"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
             made: CodecPass = self.codec(audio, quantize, generator, pitch)
-        output, quantized, latents, _ = made
+        output, quantized, latents = made.audio, made.quantized, made.latents
         delay = codec_config.delay_samples
         estimate, target = output[:, delay:], audio[:, : samples - delay]
         terms = {"snr": error_ratio_db(estimate, target)}
@@ -197,6 +219,8 @@ class CodecTrainer:
             ("stft", weights.stft, lambda: stft_distance(estimate, target)),
             ("band", weights.band, lambda: band_error_ratio_db(estimate, target) / 10.0),
             ("level", weights.level, lambda: level_distance(estimate, target)),
+            ("bare", weights.bare, lambda: self._bare_loss(made, audio)),
+            ("energy", weights.energy, lambda: level_distance(estimate, target, frames=1)),
             ("loudness", weights.loudness, lambda: disturbance(estimate, target).loss.mean()),
             ("envelope", weights.envelope, lambda: 1.0 - envelope_correlation(estimate, target)),
             ("pitch", weights.pitch, lambda: pitch_error(made, pitch)),
@@ -217,6 +241,11 @@ class CodecTrainer:
             loss = loss + weights.commitment * codec_config.commitment * quantized.commitment
         else:  # keep latents in the range where k-means will find them
             loss = loss + 1e-3 * latents.square().mean()
+        if made.levels is not None:
+            terms["level_commitment"] = made.levels.commitment
+            loss = loss + weights.commitment * codec_config.commitment * made.levels.commitment
+        elif made.level_latents is not None:
+            loss = loss + 1e-3 * made.level_latents.square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         trained = [p for p in self.trained if p.requires_grad]
@@ -230,6 +259,12 @@ class CodecTrainer:
                 torch._foreach_lerp_(list(self.average.values()), [current[n] for n in self.average], 1 - decay)
         terms |= {"loss": loss, "grad_norm": norm}
         return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _bare_loss(self, made: CodecPass, audio: Tensor) -> Tensor:
+        assert made.bare is not None  # the configuration promises levels
+        codec = self.config.codec
+        delay = codec.delay_samples - codec.hop // 2
+        return error_ratio_db(made.bare[:, delay:], audio[:, : audio.shape[1] - delay]) / 10.0
 
     def _phone_loss(self, made: CodecPass, phones: np.ndarray | None) -> Tensor:
         if phones is None:
@@ -249,21 +284,25 @@ class CodecTrainer:
 
     @torch.no_grad()
     def start_codebooks(self, bank: ClipBank) -> None:
-        """K-means on latents of about 32 vectors per codebook entry."""
-        config = self.config.codec
+        """K-means of what has not started, on about 24 latents per codebook entry; levels hear started codebooks."""
+        config, levels = self.config.codec, self.codec.levels
         samples = round(self.config.crop_seconds * config.sample_rate)
-        wanted = 24 * config.codebook_size
-        vectors: list[Tensor] = []
-        draw = 0
-        while sum(len(v) for v in vectors) < wanted:
-            audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw).audio)
-            audio = audio.to(self.device)
-            vectors.append(self.codec(audio, False).latents.reshape(-1, config.code_dim))
-            draw += 1
-        generator = torch.Generator(self.device).manual_seed(self.config.seed)
-        quantizer = self.codec.quantizer
-        quantizer.start(torch.cat(vectors), generator=generator)
-        self.workers.from_first_([quantizer.codebooks, quantizer.counts, quantizer.sums])
+        for quantizer in (self.codec.quantizer, *(() if levels is None else (levels.quantizer,))):
+            if bool(quantizer.ready):
+                continue
+            vectors: list[Tensor] = []
+            draw = 0
+            self.codec.eval()
+            while sum(len(v) for v in vectors) < 24 * config.codebook_size:
+                audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw).audio)
+                made = self.codec(audio.to(self.device), bool(self.codec.quantizer.ready))
+                latents = made.latents if quantizer is self.codec.quantizer else made.level_latents
+                assert latents is not None  # a codec with levels has them
+                vectors.append(latents.reshape(-1, latents.shape[-1]))
+                draw += 1
+            generator = torch.Generator(self.device).manual_seed(self.config.seed)
+            quantizer.start(torch.cat(vectors), generator=generator)
+            self.workers.from_first_([quantizer.codebooks, quantizer.counts, quantizer.sums])
 
     # -- evaluation and files ----------------------------------------------------------------------------
 
@@ -337,7 +376,7 @@ class CodecTrainer:
         already = self.trained_seconds
         reason = "finished"
         while self.step < self.config.steps:
-            if self.step >= self.config.quantize_from and not bool(self.codec.quantizer.ready):
+            if self.step >= self.config.quantize_from and not self.codec.ready:
                 self.start_codebooks(bank)
                 self.best = -math.inf  # what was measured without codebooks is no rival
             terms = self.train_step(bank)

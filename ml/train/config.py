@@ -26,6 +26,10 @@ class LossWeights:
     """Error over signal in each mel band and moment, in units of 10 dB."""
     level: float = 0.0
     """Level of each mel band over 100 ms, in units of 10 dB: what cannot be followed is to be as loud as it was."""
+    bare: float = 0.0
+    """`snr` of what is decoded without levels, so that fewer codebooks still follow the waveform."""
+    energy: float = 0.0
+    """The same over 32 ms: what a codebook of levels can set right."""
     loudness: float = 0.0
     """What a listener would hear of the error, in points of the PESQ scale (`ml.codec.loudness`)."""
     envelope: float = 0.0
@@ -92,6 +96,10 @@ class CodecTrainConfig:
     """Seed of initialisation, crops, augmentation and quantizer dropout."""
     decoder_only: bool = False
     """Encoder and codebooks stay as `init` has them: codes that were stored keep their meaning."""
+    levels_only: bool = False
+    """Everything but the codebook of levels (`codec.level_bands`) stays as `init` has it."""
+    level_speed: float = 1.0
+    """Learning rate of the networks of levels, which start anew, over that of the rest."""
     teacher: str = ""
     """Folder or hub id of the WavLM, HuBERT or wav2vec 2.0 that `loss.distill` follows."""
     init: str = ""
@@ -104,6 +112,10 @@ class CodecTrainConfig:
             raise ConfigError("steps, batch and learning_rate must be positive")
         if (self.loss.pitch or self.loss.phones) and self.codec.head != "harmonic":
             raise ConfigError("loss.pitch and loss.phones belong to codecs with a harmonic head")
+        if self.loss.bare and not self.codec.level_bands:
+            raise ConfigError("loss.bare needs codec.level_bands")
+        if self.levels_only and not (self.codec.level_bands and self.init):
+            raise ConfigError("levels_only needs codec.level_bands and weights to start from (init)")
         if self.loss.distill and not self.teacher:
             raise ConfigError("loss.distill needs a teacher: a folder or hub id of WavLM, HuBERT or wav2vec 2.0")
         if self.labelled and self.codec.hop // self.codec.subframes != 160:

@@ -97,6 +97,28 @@ def test_it_goes_on_from_shipped_weights(bank: ClipBank, tmp_path: Path) -> None
     assert 0 < moved < 0.5, "the codebooks go on; they do not start anew"
 
 
+def test_a_codebook_of_levels_is_taught_to_a_codec_that_has_none(bank: ClipBank, tmp_path: Path) -> None:
+    plain = dataclasses.replace(TINY, codec=dataclasses.replace(SMALL, level_bands=0))
+    run(CodecTrainer(plain, tmp_path / "plain", "cpu"), bank)
+    config = dataclasses.replace(
+        TINY,
+        init=str(tmp_path / "plain" / "best.safetensors"),
+        levels_only=True,
+        steps=30,
+        quantize_from=20,
+        loss=LossWeights(snr=0.0, mel=0.0, energy=1.0),
+    )
+    trainer = CodecTrainer(config, tmp_path / "levels", "cpu")
+    before = {name: value.clone() for name, value in trainer.codec.state_dict().items()}
+    rows = run(trainer, bank)
+    assert "level_commitment" not in rows[0]
+    assert "level_commitment" in rows[-1], "their codebook has not started"
+    assert rows[-1]["energy"] < 0.9 * rows[0]["energy"]
+    moved = {n for n, value in trainer.codec.state_dict().items() if not torch.equal(value, before[n])}
+    assert moved
+    assert all(name.startswith("levels.") for name in moved), "more than the levels was trained"
+
+
 def test_another_configuration_is_not_mixed_in(bank: ClipBank, tmp_path: Path) -> None:
     run(CodecTrainer(TINY, tmp_path, "cpu"), bank, until=2)
     with pytest.raises(ResumeError, match="another configuration"):
