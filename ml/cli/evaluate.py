@@ -31,7 +31,7 @@ def codec(
         str, typer.Option(help="Codec preset, or hf:FOLDER or hf:ID for EnCodec, Mimi or DAC by transformers.")
     ] = "hifi",
     weights: Annotated[Path | None, typer.Option(help="Folder of weights; the shipped ones by default.")] = None,
-    quantizers: Annotated[str, typer.Option(help="Numbers of codebooks to measure, comma-separated.")] = "1,2,4,6,8",
+    quantizers: Annotated[str, typer.Option(help="Numbers of codebooks to measure, comma-separated.")] = "1,2,4,6,7,8",
     skip: Annotated[int, typer.Option(help="Leave out this many files at the start (those used for validation).")] = 0,
     limit: Annotated[int, typer.Option(help="Measure at most this many files.")] = 10_000,
     split: Annotated[str, typer.Option(help="all, or train, validation, test: the split by speaker.")] = "all",
@@ -190,7 +190,10 @@ def rate(
     cards = {card["preset"]: card for card in measured_of_cards(weights or WEIGHTS_DIR, measured)}
     if preset not in cards:
         raise typer.BadParameter(f"{preset} was not measured on {measured}; measured were {', '.join(cards)}")
-    curve = rate_curve([(row["kbps"], row["snr_db"]) for row in cards[preset]["codec"].values()])
+    model = load_preset(preset, weights)
+    # A codebook of levels earns no SNR: only those that carry the waveform are on the curve.
+    rows = [row for count, row in cards[preset]["codec"].items() if int(count) <= model.config.waveform_quantizers]
+    curve = rate_curve([(row["kbps"], row["snr_db"]) for row in rows])
     for low, high, gained in curve.steps:
         typer.echo(f"{low:g} to {high:g} kbit/s: {gained:.2f} dB for each kbit/s")
     typer.echo(
@@ -208,7 +211,7 @@ def rate(
     if data is not None:
         console = Console(stderr=True)
         found = unquantized_snr_db(
-            load_preset(preset, weights),
+            model,
             find_audio([data])[skip:],
             progress=lambda files: track(files, description="without codebooks", console=console),
         )
@@ -247,7 +250,7 @@ def pictures(
             evaluate_codec(
                 codec,
                 paths,
-                quantizers=(1, 2, 4, 6, 8),
+                quantizers=(1, 2, 4, 6, 7, 8),
                 opus_kbps=(6.0, 9.0, 12.0, 16.0),
                 slow=False,
                 progress=lambda files: track(files, description="measuring", console=console),

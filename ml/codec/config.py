@@ -73,8 +73,8 @@ class CodecConfig:
     """Bands whose level the last codebook carries instead of another residual (`ml.codec.levels`); 0 for none."""
     level_width: int = 96
     """Channels of the networks that code and decode these levels."""
-    level_dim: int = 16
-    """Dimension of their codebook."""
+    level_leak: float = 0.9
+    """How much of the last frame's levels the next frame starts from."""
     l2_normalize: bool = False
     """Quantize directions only (cosine codebooks, as in DAC) instead of vectors."""
     quantizer_dropout: float = 0.2
@@ -203,6 +203,5 @@ PRESETS: dict[str, CodecConfig] = {
         code_dim=16,
         level_bands=6,
         level_width=24,
-        level_dim=8,
     ),
 }

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ml.codec.config import CodecConfig
 from ml.codec.layers import CausalConv, ResidualUnit, Snake, Stateful
@@ -28,7 +29,7 @@ _BREAK = 2_000.0  # Hz: bands are about even below and widen in proportion above
 _DILATIONS = (1, 2, 4)
 _WINDOW = 4  # frames of a window in which energies are measured: 20 ms
 _GLIMPSE = 32  # channels in which the decoder's hidden state is seen
-_RANGE = 2.0  # gains reach from e^-2 to e^2, 17 dB each way
+_RANGE = 2.5  # gains reach from e^-2.5 to e^2.5, 22 dB each way
 
 
 def _centres(bands: int, sample_rate: int) -> Tensor:
@@ -81,10 +82,10 @@ class Energies(Stateful):
 
     def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
         time = frames.shape[1]
-        past = nn.functional.pad(frames, (0, 0, _WINDOW - 1, 0)) if state is None else state.extend(self.key, frames)
+        past = functional.pad(frames, (0, 0, _WINDOW - 1, 0)) if state is None else state.extend(self.key, frames)
         windows = torch.cat([past[:, i : i + time] for i in range(_WINDOW)], dim=-1) * self.window
         power = torch.view_as_real(torch.fft.rfft(windows)).square().sum(-1)
-        return 0.25 * torch.log(power @ self.shares + 1e-5)
+        return 0.25 * torch.log(power @ self.shares + 1e-7)
 
 
 class _Net(nn.Module):
@@ -130,7 +131,7 @@ class BandFilters(Stateful):
     def forward(self, frames: Tensor, change: Tensor, state: StreamState | None = None) -> Tensor:
         """`change` is the gain less one, so that a stream begins with nothing changed."""
         if state is None:
-            samples, changes = (nn.functional.pad(x, (0, 0, 1, 0)) for x in (frames, change))
+            samples, changes = (functional.pad(x, (0, 0, 1, 0)) for x in (frames, change))
         else:
             samples, changes = state.extend("levels.samples", frames), state.extend("levels.change", change)
         batch, time, hop = frames.shape
@@ -140,53 +141,135 @@ class BandFilters(Stateful):
         return torch.lerp(before, after, self.ramp)
 
 
-class BandLevels(nn.Module):
-    """Encoder and decoder of the last codebook; see the module.
+class TrackingQuantizer(ResidualQuantizer):
+    """One codebook that follows a vector that moves slowly: each code is a step from `leak` times where the last led.
+
+    Levels move more slowly than frames come. Coding each frame by itself would send what is known again and again; this
+    spends every code on what has changed, and an error is corrected by the codes after it (predictive vector
+    quantization, Cuperman and Gersho 1985).
+    """
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__(
+            1,
+            config.codebook_size,
+            config.level_bands,
+            decay=config.ema_decay,
+            dropout=0.0,
+            l2_normalize=False,
+            revival=config.revival,
+        )
+        self.leak = config.level_leak
+        with torch.no_grad():
+            self.codebooks *= 0.3
+            self.sums.copy_(self.codebooks)
+
+    def allocate(self, state: StreamState, key: str) -> None:
+        """Reserve where the last code led in `state`."""
+        state.allocate(key, 1, self.codebooks.shape[-1], self.codebooks)
+
+    def _follow(self, wanted: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From `at` `[B, D]` along `wanted` `[B, T, D]`: codes `[B, T]`, where they led and what was asked of each."""
+        book = self.codebooks[0]
+        steps, codes, led = [], [], []
+        for vector in wanted.unbind(1):
+            step = torch.sub(vector, at, alpha=self.leak)
+            index = self._nearest(step, 0)
+            at = torch.add(book[index], at, alpha=self.leak)
+            steps.append(step)
+            codes.append(index)
+            led.append(at)
+        return torch.stack(codes, 1), torch.stack(led, 1), torch.stack(steps, 1)
+
+    def track(self, wanted: Tensor, state: StreamState | None = None) -> Tensor:
+        """Vectors `[B, T, D]` to codes int64 `[B, 1, T]`."""
+        key = "levels.sent"
+        at = wanted.new_zeros(wanted.shape[0], wanted.shape[2]) if state is None else state.buffers[key][:, 0]
+        codes, led, _ = self._follow(wanted, at)
+        if state is not None:
+            state.store(key, led[:, -1:])
+        return codes[:, None]
+
+    def trace(self, codes: Tensor, state: StreamState | None = None) -> Tensor:
+        """Codes int64 `[B, 1, T]` to where they lead, `[B, T, D]`."""
+        key = "levels.received"
+        steps = functional.embedding(codes[:, 0], self.codebooks[0])
+        at = steps.new_zeros(steps.shape[0], steps.shape[2]) if state is None else state.buffers[key][:, 0]
+        led = []
+        for step in steps.unbind(1):
+            at = torch.add(step, at, alpha=self.leak)
+            led.append(at)
+        if state is not None:
+            state.store(key, at[:, None])
+        return torch.stack(led, 1)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Quantized:
+        """As that of `ResidualQuantizer`, along the time of `[B, T, D]`."""
+        with torch.no_grad():
+            codes, led, steps = self._follow(x, x.new_zeros(x.shape[0], x.shape[2]))
+            if self.training:
+                self._update(0, steps.flatten(0, 1), codes.flatten(), generator)
+        through = x + (led - x).detach()
+        whole = torch.ones(x.shape[0], dtype=torch.bool, device=x.device)
+        return Quantized(through, codes[:, None], (x - led).square().mean(), through, whole)
+
+    def examples(self, latents: Tensor) -> Tensor:
+        """What to start the codebook with, `[N, D]`, from what it is to follow, `[B, T, D]`: steps over 1 to 8 frames.
+
+        A code has to make up for the errors of those before it, so that steps of one frame alone would be too short.
+        """
+        return torch.cat([(latents[:, k:] - self.leak * latents[:, :-k]).flatten(0, 1) for k in (1, 2, 4, 8)])
+
+
+class BandLevels(Stateful):
+    """Encoder and decoder of the last codebook; see the module. Levels are logarithms of gains, `[B, T, bands]`.
 
     `hidden` `[B, T, decoder_width]` is what the waveform decoder knows at each frame, part of it of samples to come.
+    Both networks start at zero: then the levels are those that make the energies of the last 20 ms right.
     """
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        bands = config.level_bands
+        bands = self.bands = config.level_bands
+        # The newest decoded sample is this many frames and a half behind the newest heard one.
+        self.behind = config.delay_frames - 1
         self.heard = Energies("levels.heard", config)
         self.decoded = Energies("levels.decoded", config)
         self.encoder_glimpse = nn.Linear(config.decoder_width, _GLIMPSE)
         self.decoder_glimpse = nn.Linear(config.decoder_width, _GLIMPSE)
-        self.encoder = _Net("levels.encoder", 2 * bands + _GLIMPSE, 6, config.level_dim, config)
-        self.decoder = _Net("levels.decoder", bands + _GLIMPSE + config.level_dim, 4, bands, config)
-        nn.init.zeros_(self.decoder.leave.weight)
-        nn.init.zeros_(self.decoder.leave.bias)
+        self.encoder = _Net("levels.encoder", 2 * bands + _GLIMPSE, 6, bands, config)
+        self.decoder = _Net("levels.decoder", 2 * bands + _GLIMPSE, 4, bands, config)
+        for net in (self.encoder, self.decoder):
+            nn.init.zeros_(net.leave.weight)
+            nn.init.zeros_(net.leave.bias)
         self.filters = BandFilters(config)
-        self.quantizer = ResidualQuantizer(
-            1,
-            config.codebook_size,
-            config.level_dim,
-            decay=config.ema_decay,
-            dropout=0.0,
-            l2_normalize=config.l2_normalize,
-            revival=config.revival,
-        )
+        self.quantizer = TrackingQuantizer(config)
+
+    def allocate(self, state: StreamState, like: Tensor) -> None:
+        state.allocate("levels.before", self.behind + 1, self.bands, like)
+        self.quantizer.allocate(state, "levels.sent")
+        self.quantizer.allocate(state, "levels.received")
 
     def analyse(self, frames: Tensor, decoded: Tensor, hidden: Tensor, state: StreamState | None = None) -> Tensor:
-        """Input frames and what the other codebooks made of it (both `[B, T, hop]`) to latents `[B, T, level_dim]`."""
-        levels = torch.cat([self.heard(frames, state), self.decoded(decoded, state)], dim=-1)
-        seen = self.encoder_glimpse(hidden).to(levels.dtype)
-        return self.encoder(torch.cat([levels, seen], dim=-1), state)
+        """Input frames and what the other codebooks made of it (both `[B, T, hop]`) to the levels that are wanted."""
+        time = frames.shape[1]
+        heard, ours = self.heard(frames, state), self.decoded(decoded, state)
+        context = self.behind + 1
+        past = functional.pad(heard, (0, 0, context, 0)) if state is None else state.extend("levels.before", heard)
+        then = 0.5 * (past[:, :time] + past[:, 1 : time + 1])  # half a hop lies between two frames
+        missing = (2.0 * (then - ours)).clamp(-_RANGE, _RANGE)
+        seen = self.encoder_glimpse(hidden).to(ours.dtype)
+        return missing + self.encoder(torch.cat([heard, ours, seen], dim=-1), state)
 
     def correct(
-        self, decoded: Tensor, hidden: Tensor, vectors: Tensor, used: Tensor, state: StreamState | None = None
+        self, decoded: Tensor, hidden: Tensor, levels: Tensor, used: Tensor, state: StreamState | None = None
     ) -> Tensor:
-        """Decoded frames `[B, T, hop]`, corrected by `vectors` `[B, T, level_dim]` in the rows `used` (bool `[B]`)."""
-        levels = self.decoded(decoded, state)
-        seen = self.decoder_glimpse(hidden).to(levels.dtype)
-        gains = self.decoder(torch.cat([levels, seen, vectors.to(levels.dtype)], dim=-1), state).to(decoded.dtype)
+        """Decoded frames `[B, T, hop]`, corrected by `levels` in the rows `used` (bool `[B]`)."""
+        seen = self.decoder_glimpse(hidden).to(decoded.dtype)
+        known = torch.cat([self.decoded(decoded, state), seen, levels.to(decoded.dtype)], dim=-1)
+        gains = levels + self.decoder(known, state).to(decoded.dtype)
         change = torch.expm1(_RANGE * torch.tanh(gains / _RANGE)) * used.to(decoded.dtype)[:, None, None]
         return self.filters(decoded, change, state)
-
-    def quantize(self, latents: Tensor) -> Quantized:
-        """Training pass of the codebook on `[B, T, level_dim]`."""
-        return self.quantizer(latents)
 
 
 def with_room_for_levels(tensors: Mapping[str, Tensor], config: CodecConfig) -> dict[str, Tensor]:

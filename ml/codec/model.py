@@ -90,7 +90,7 @@ class CodecPass(NamedTuple):
     latents: Tensor  # [B, F, code_dim], before the quantizer
     octaves: Tensor | None  # [B, J], decoded pitch in octaves above the floor, by a harmonic head
     levels: Quantized | None = None  # of the codebook of levels, where there is one and it has started
-    level_latents: Tensor | None = None  # [B, F, level_dim], before that codebook
+    level_latents: Tensor | None = None  # [B, F, level_bands], before that codebook
     bare: Tensor | None = None  # [B, T], without levels and half a hop less delayed
 
 
@@ -164,10 +164,7 @@ class TeluCodec(nn.Module):
         state = CodecState(StreamState(batch), StreamState(batch))
         parts: list[tuple[nn.Module, StreamState]] = [(self.encoder, state.encoder), (self.decoder, state.decoder)]
         if self.levels is not None:  # the encoder hears what the decoder will make of the other codebooks
-            parts += [(self.decoder, state.encoder), (self.levels.decoded, state.encoder)]
-            parts += [(self.levels.heard, state.encoder), (self.levels.encoder, state.encoder)]
-            parts += [(self.levels.decoded, state.decoder), (self.levels.decoder, state.decoder)]
-            parts += [(self.levels.filters, state.decoder)]
+            parts += [(self.decoder, state.encoder), (self.levels, state.encoder), (self.levels, state.decoder)]
         for part, stream in parts:
             for module in part.modules():
                 if isinstance(module, Stateful):
@@ -227,7 +224,7 @@ class TeluCodec(nn.Module):
             frames, hidden = frames.float(), hidden.float()
             # What levels are read from is not bent to suit them.
             wanted = self.levels.analyse(heard, frames.detach(), hidden.detach())
-            levels = self.levels.quantize(wanted) if quantize and bool(self.levels.quantizer.ready) else None
+            levels = self.levels.quantizer(wanted) if quantize and bool(self.levels.quantizer.ready) else None
             used = torch.ones(len(audio), dtype=torch.bool, device=audio.device)
             bare = self._samples(frames)
             frames = self.levels.correct(
@@ -268,7 +265,7 @@ class TeluCodec(nn.Module):
             return codes
         decoded, hidden = self.decoder(self.quantizer.decode(codes), stream)
         wanted = self.levels.analyse(frames, decoded, hidden, stream)
-        return torch.cat([codes, self.levels.quantizer.encode(wanted)], dim=1)
+        return torch.cat([codes, self.levels.quantizer.track(wanted, stream)], dim=1)
 
     def _decoded(self, codes: Tensor, n_quantizers: int | Tensor | None, stream: StreamState | None = None) -> Tensor:
         if isinstance(self.decoder, HarmonicDecoder):
@@ -282,7 +279,7 @@ class TeluCodec(nn.Module):
         # Without its codebook a row's levels stay as they are; the shape of the step does not change for it.
         last = codes[:, waveform:] if levels > waveform else codes.new_zeros(batch, 1, codes.shape[2])
         used = limit.clamp(max=levels) > waveform
-        return self.levels.correct(frames, hidden, self.levels.quantizer.decode(last), used, stream)
+        return self.levels.correct(frames, hidden, self.levels.quantizer.trace(last, stream), used, stream)
 
     def _samples(self, frames: Tensor) -> Tensor:
         return frames.reshape(frames.shape[0], -1) / self.config.input_gain

@@ -20,7 +20,7 @@ from torch import Tensor
 from ml.codec.config import ConfigError
 from ml.codec.harmonic import PITCH_FLOOR
 from ml.codec.layers import folded, unfolded
-from ml.codec.levels import with_room_for_levels
+from ml.codec.levels import TrackingQuantizer, with_room_for_levels
 from ml.codec.losses import (
     band_error_ratio_db,
     envelope_correlation,
@@ -296,9 +296,11 @@ class CodecTrainer:
             while sum(len(v) for v in vectors) < 24 * config.codebook_size:
                 audio = torch.from_numpy(bank.batch(self.config.batch, samples, self.config.seed + 7, draw).audio)
                 made = self.codec(audio.to(self.device), bool(self.codec.quantizer.ready))
-                latents = made.latents if quantizer is self.codec.quantizer else made.level_latents
-                assert latents is not None  # a codec with levels has them
-                vectors.append(latents.reshape(-1, latents.shape[-1]))
+                if isinstance(quantizer, TrackingQuantizer):
+                    assert made.level_latents is not None  # a codec with levels has them
+                    vectors.append(quantizer.examples(made.level_latents))
+                else:
+                    vectors.append(made.latents.reshape(-1, config.code_dim))
                 draw += 1
             generator = torch.Generator(self.device).manual_seed(self.config.seed)
             quantizer.start(torch.cat(vectors), generator=generator)

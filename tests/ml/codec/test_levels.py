@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ml.codec import CodecConfig, ConfigError, TeluCodec
-from ml.codec.levels import BandFilters, _centres, band_shares, with_room_for_levels
+from ml.codec.levels import BandFilters, TrackingQuantizer, _centres, band_shares, with_room_for_levels
+from ml.codec.streaming import StreamState
 
 TINY = CodecConfig.named("tiny")
 
@@ -17,7 +18,7 @@ def codec() -> TeluCodec:
     torch.manual_seed(0)
     made = TeluCodec(TINY)
     assert made.levels is not None
-    torch.nn.init.normal_(made.levels.decoder.leave.weight, std=0.5)  # it starts at zero, which would hide everything
+    torch.nn.init.normal_(made.levels.decoder.leave.weight, std=0.5)  # it starts at zero
     return made.fold()
 
 
@@ -76,7 +77,7 @@ def test_weights_without_levels_become_ones_with_room_for_them() -> None:
     with torch.inference_mode():
         codes = plain.encode(audio)
         assert torch.equal(grown.encode(audio)[:, :7], codes[:, :7])
-        before, after = plain.decode(codes, 7), grown.decode(codes)  # gains are one until they are trained
+        before, after = plain.decode(codes, 7), grown.decode(codes, 7)
     assert torch.allclose(before[:, :-40], after[:, :-40], atol=1e-5)
 
 
@@ -85,3 +86,32 @@ def test_levels_need_what_they_stand_on() -> None:
         dataclasses.replace(CodecConfig.named("tiny-dialogue"), level_bands=8)
     with pytest.raises(ConfigError, match="two codebooks"):
         dataclasses.replace(TINY, n_quantizers=1)
+
+
+def test_codes_follow_levels_that_move_slowly() -> None:
+    torch.manual_seed(0)
+    quantizer = TrackingQuantizer(TINY)
+    slow = torch.randn(16, 8, TINY.level_bands).repeat_interleave(25, dim=1)  # 25 frames, 125 ms each
+    quantizer.start(quantizer.examples(slow)[:20_000])
+    quantizer.train()
+    for _ in range(5):
+        quantizer(slow)
+    quantizer.eval()
+    codes = quantizer.track(slow)
+    followed = quantizer.trace(codes)
+    error = (followed - slow).square().mean(dim=(0, 2)).view(8, 25).mean(0)
+    assert float(error[12:].mean()) < 0.5 * float(error[0]), "an error is not made up for by the codes after it"
+
+
+def test_a_stream_follows_as_the_whole_does() -> None:
+    torch.manual_seed(0)
+    quantizer = TrackingQuantizer(TINY)
+    wanted = torch.randn(2, 30, TINY.level_bands)
+    state = StreamState(2)
+    for key in ("levels.sent", "levels.received"):
+        quantizer.allocate(state, key)
+    codes = quantizer.track(wanted)
+    streamed = torch.cat([quantizer.track(part, state.step(None)) for part in wanted.split([1, 4, 25], dim=1)], dim=2)
+    assert torch.equal(streamed, codes)
+    led = torch.cat([quantizer.trace(part, state.step(None)) for part in codes.split([7, 20, 3], dim=2)], dim=1)
+    assert torch.equal(led, quantizer.trace(codes))
