@@ -190,7 +190,13 @@ PRESETS: dict[str, CodecConfig] = {
         code_dim=16,
     ),
     "hifi": CodecConfig(
-        preset="hifi", encoder_width=320, decoder_width=320, hidden=512, companding=True, level_bands=28
+        preset="hifi",
+        encoder_width=320,
+        decoder_width=320,
+        hidden=512,
+        companding=True,
+        level_bands=28,
+        level_leak=0.85,
     ),
     "tiny": CodecConfig(
         preset="tiny",

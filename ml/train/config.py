@@ -157,11 +157,14 @@ class CodecTrainConfig:
 
 _NESTED = ("codec", "loss", "discriminators")
 
+_WAVEFORM = dataclasses.replace(CodecConfig.named("hifi"), level_bands=0)
+"""All codebooks carry the waveform; `hifi-levels` makes room in what was learned."""
+
 RECIPES: dict[str, CodecTrainConfig] = {
     # First the waveform: SNR is learned fastest, and what follows the waveform can be shaped afterwards.
     "hifi": CodecTrainConfig(
         name="hifi",
-        codec=CodecConfig.named("hifi"),
+        codec=_WAVEFORM,
         steps=800,
         quantize_from=150,
         final_learning_rate=1e-3,
@@ -170,7 +173,7 @@ RECIPES: dict[str, CodecTrainConfig] = {
     # From weights that already follow the waveform (`--set init=...`): spend the bits where ears listen.
     "hifi-perceptual": CodecTrainConfig(
         name="hifi-perceptual",
-        codec=CodecConfig.named("hifi"),
+        codec=_WAVEFORM,
         loss=LossWeights(snr=0.1, band=1.5, mel=0.7, stft=0.3),
         steps=2_000,
         warmup_steps=50,
@@ -181,7 +184,7 @@ RECIPES: dict[str, CodecTrainConfig] = {
     # Last, what is heard: loudness in critical bands decides, the waveform's SNR is kept.
     "hifi-loudness": CodecTrainConfig(
         name="hifi-loudness",
-        codec=CodecConfig.named("hifi"),
+        codec=_WAVEFORM,
         loss=LossWeights(snr=0.4, band=0.4, mel=0.15, loudness=1.0),
         steps=5_000,
         batch=10,
@@ -192,10 +195,25 @@ RECIPES: dict[str, CodecTrainConfig] = {
         quantize_from=0,
         validate_every=250,
     ),
+    # Then the last codebook learns levels, from weights of the waveform that have none (`--set init=...`).
+    "hifi-levels": CodecTrainConfig(
+        name="hifi-levels",
+        codec=dataclasses.replace(CodecConfig.named("hifi"), quantizer_dropout=0.15),
+        loss=LossWeights(snr=1.6, bare=0.4, band=0.4, mel=0.7, energy=1.0, loudness=1.8),
+        steps=3_500,
+        batch=10,
+        crop_seconds=1.28,
+        warmup_steps=20,
+        learning_rate=2e-4,
+        final_learning_rate=2e-6,
+        level_speed=4.0,
+        quantize_from=0,
+        validate_every=200,
+    ),
     # The published recipe (adv 1, feat 10, recon 0.1, vq 1), for a GPU: on two cores a step takes seconds.
     "hifi-adversarial": CodecTrainConfig(
         name="hifi-adversarial",
-        codec=CodecConfig.named("hifi"),
+        codec=_WAVEFORM,
         loss=LossWeights(snr=0.0, l1=0.1, mel=0.1, stft=0.1, commitment=1.0, adversarial=1.0, feature=10.0),
         discriminators=DiscriminatorConfig(period_width=32, stft_width=32),
         adversarial_from=1_000,
