@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -47,17 +48,22 @@ def overridden(chosen: Any, overrides: list[str]) -> Any:
             target = target.get(parent, {})
         if leaf not in target:
             raise ConfigError(f"--set {item}: no setting {name!r}")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
         held = target[leaf]
+        value = _value(text)
         if isinstance(held, int | float) and (
             not isinstance(value, int | float) or isinstance(held, bool) != isinstance(value, bool)
         ):
             raise ConfigError(f"--set {item}: give {'true or false' if isinstance(held, bool) else 'a number'}")
         target[leaf] = value
     return type(chosen).from_dict(values)
+
+
+def _value(text: str) -> Any:
+    """As JSON, else as a number that JSON writes otherwise (.5), else as it stands."""
+    for read in (json.loads, float):
+        with contextlib.suppress(ValueError):
+            return read(text)
+    return text
 
 
 def device_of(name: str, threads: int) -> str:

@@ -148,8 +148,10 @@ class ResidualQuantizer(nn.Module):
         codes = []
         flat = x.reshape(-1, dim)
         row_limit = limits.repeat_interleave(time)
+        # Who decodes is trained on the codes it will get: the ones that `encode` chooses.
+        searched = self.encode(x.detach()) if self.beam > 1 and not self.l2_normalize else None
         for level in range(self.n_quantizers):
-            index = self._nearest(residual, level)
+            index = self._nearest(residual, level) if searched is None else searched[:, level].reshape(-1)
             chosen = self.codebooks[level][index]
             if self.training:
                 self._update(level, residual, index, generator)

@@ -172,3 +172,12 @@ def test_one_sequence_in_the_beam_is_the_greedy_search() -> None:
     quantizer = ResidualQuantizer(4, 32, 8, decay=0.99, dropout=0.0, l2_normalize=False)
     vectors = torch.randn(3, 20, 8)
     assert torch.equal(quantizer._search(vectors), quantizer.encode(vectors))
+
+
+def test_training_with_a_beam_goes_by_the_codes_that_encoding_chooses() -> None:
+    torch.manual_seed(3)
+    quantizer = ResidualQuantizer(4, 32, 8, decay=0.99, dropout=0.0, l2_normalize=False, beam=3).eval()
+    vectors = torch.randn(3, 20, 8)
+    passed = quantizer(vectors)
+    assert torch.equal(passed.codes, quantizer.encode(vectors))
+    torch.testing.assert_close(passed.vectors, quantizer.decode(passed.codes))

@@ -54,5 +54,5 @@ def test_a_setting_of_another_kind_is_refused_before_anything_begins(item: str, 
 
 
 def test_settings_are_replaced_where_they_stand() -> None:
-    chosen = overridden(RECIPES["hifi-loudness"], ["loss.level=2", "autocast=false", "init=some/file"])
-    assert (chosen.loss.level, chosen.autocast, chosen.init) == (2, False, "some/file")
+    chosen = overridden(RECIPES["hifi-loudness"], ["loss.level=2", "loss.mel=.5", "autocast=false", "init=some/file"])
+    assert (chosen.loss.level, chosen.loss.mel, chosen.autocast, chosen.init) == (2, 0.5, False, "some/file")
