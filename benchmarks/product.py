@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 240.0
@@ -46,13 +47,6 @@ class Product:
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
                 sizes[name] = round(int(next(x for x in lines if x.startswith("VmRSS")).split()[1]) / 1024, 1)
         return sizes
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

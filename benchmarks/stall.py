@@ -15,7 +15,8 @@ from typing import Any
 from websockets.asyncio.client import connect
 
 from benchmarks.live import measure
-from benchmarks.product import ROOT, Product, free_port
+from benchmarks.ports import free_port
+from benchmarks.product import ROOT, Product
 
 
 @contextlib.contextmanager

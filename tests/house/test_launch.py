@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import free_port
+from benchmarks.ports import free_port
 from tests.support.stack import Stack, make_tiny_weights
 from tests.support.waiting import wait_until
 

@@ -9,14 +9,15 @@ import sys
 
 import pytest
 
-from tests.support.servers import accepts, free_port
+from benchmarks.ports import free_port
+from tests.support.servers import accepts
 from tests.support.stack import ROOT
 from voiceplatform.launcher.preflight import check_port
 
 DRAWN = 150
 DRAW = f"""
 import sys
-from tests.support.servers import free_port
+from benchmarks.ports import free_port
 print(*(free_port() for _ in range({DRAWN})), flush=True)
 sys.stdin.read()
 """

@@ -19,9 +19,10 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser
 
+from benchmarks.ports import free_port
 from tests.support import browser
 from tests.support.browser import TalkPage, every_slot_taken
-from tests.support.servers import free_port, require
+from tests.support.servers import require
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ports import free_port
 from ml.serve import wire
-from tests.support.servers import free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import wait_until_async
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.servers import free_port
+from benchmarks.ports import free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import wait_until
 from voiceplatform.launcher.children import parent_death_signal

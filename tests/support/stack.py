@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.support.servers import Plan, free_port
+from benchmarks.ports import free_port
+from tests.support.servers import Plan
 from tests.support.waiting import wait_until
 from voiceplatform.launcher.children import parent_death_signal
 
