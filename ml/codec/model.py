@@ -82,6 +82,13 @@ class Decoder(nn.Module):
         return self.head(x, state), hidden
 
 
+class Waveform(NamedTuple):
+    """What the waveform codebooks decode to, before levels."""
+
+    frames: Tensor  # [B, F, hop]
+    hidden: Tensor  # [B, F, decoder_width]
+
+
 class CodecPass(NamedTuple):
     """What training needs from one pass."""
 
@@ -146,7 +153,7 @@ class TeluCodec(nn.Module):
         audio = self._checked(audio)
         delay = self.config.delay_samples
         pad = -(audio.shape[1] + delay) % self.config.hop + delay
-        return self._codes(self._frames(functional.pad(audio, (0, pad))))
+        return self._codes(self._frames(functional.pad(audio, (0, pad))))[0]
 
     def decode(self, codes: Tensor, n_quantizers: int | Tensor | None = None) -> Tensor:
         """Codes int64 `[B, Q, F]` to audio `[B, F * hop - delay_samples]`, aligned with what was encoded."""
@@ -176,6 +183,12 @@ class TeluCodec(nn.Module):
 
         Raises CodecInputError before any state has changed: a sample that is no number would stay in it.
         """
+        return self.encode_aloud(audio, state, mask)[0]
+
+    def encode_aloud(
+        self, audio: Tensor, state: CodecState, mask: Tensor | None = None
+    ) -> tuple[Tensor, Waveform | None]:
+        """As `encode_stream`; also what the encoder decoded on the way, where it did, for `decode_stream`."""
         if audio.dim() != 2 or audio.shape[1] % self.config.hop:
             raise CodecInputError(
                 f"encode_stream takes [batch, n * {self.config.hop}] samples, got {tuple(audio.shape)}"
@@ -191,10 +204,21 @@ class TeluCodec(nn.Module):
         state: CodecState,
         n_quantizers: int | Tensor | None = None,
         mask: Tensor | None = None,
+        waveform: Waveform | None = None,
     ) -> Tensor:
-        """Next n frames of codes `[B, Q, n]` to audio `[B, n * hop]`, which lags by `config.delay_samples`."""
+        """Next n frames of codes `[B, Q, n]` to audio `[B, n * hop]`, which lags by `config.delay_samples`.
+
+        `waveform` is what `encode_aloud` decoded of the same codes with the same state: where every row uses every
+        codebook it is not decoded again. A row that used fewer before then goes on as if it had used all of them.
+        """
         self._check_codes(codes)
-        return self._samples(self._decoded(codes, n_quantizers, state.decoder.step(mask)))
+        stream = state.decoder.step(mask)
+        if waveform is not None and self._all_used(n_quantizers):
+            for key, buffer in state.encoder.buffers.items():
+                if key.startswith("decoder."):
+                    stream.store(key, buffer)
+            return self._samples(self._corrected(codes, n_quantizers, waveform, stream))
+        return self._samples(self._decoded(codes, n_quantizers, stream))
 
     # -- training ----------------------------------------------------------------------------------------
 
@@ -259,27 +283,37 @@ class TeluCodec(nn.Module):
     def _frames(self, audio: Tensor) -> Tensor:
         return audio.reshape(audio.shape[0], -1, self.config.hop) * self.config.input_gain
 
-    def _codes(self, frames: Tensor, stream: StreamState | None = None) -> Tensor:
+    def _codes(self, frames: Tensor, stream: StreamState | None = None) -> tuple[Tensor, Waveform | None]:
         codes = self.quantizer.encode(self.encoder(frames, stream))
         if self.levels is None:
-            return codes
+            return codes, None
         decoded, hidden = self.decoder(self.quantizer.decode(codes), stream)
         wanted = self.levels.analyse(frames, decoded, hidden, stream)
-        return torch.cat([codes, self.levels.quantizer.track(wanted, stream)], dim=1)
+        return torch.cat([codes, self.levels.quantizer.track(wanted, stream)], dim=1), Waveform(decoded, hidden)
+
+    def _all_used(self, n_quantizers: int | Tensor | None) -> bool:
+        return n_quantizers is None or bool((torch.as_tensor(n_quantizers) >= self.config.n_quantizers).all())
 
     def _decoded(self, codes: Tensor, n_quantizers: int | Tensor | None, stream: StreamState | None = None) -> Tensor:
         if isinstance(self.decoder, HarmonicDecoder):
             return self.decoder(self.quantizer.decode(codes, n_quantizers), stream)
         if self.levels is None:
             return self.decoder(self.quantizer.decode(codes, n_quantizers), stream)[0]
+        own = codes[:, : self.config.waveform_quantizers]
+        decoded = Waveform(*self.decoder(self.quantizer.decode(own, n_quantizers), stream))
+        return self._corrected(codes, n_quantizers, decoded, stream)
+
+    def _corrected(
+        self, codes: Tensor, n_quantizers: int | Tensor | None, decoded: Waveform, stream: StreamState | None
+    ) -> Tensor:
+        assert self.levels is not None
         batch, levels, _ = codes.shape
         waveform = self.config.waveform_quantizers
-        frames, hidden = self.decoder(self.quantizer.decode(codes[:, :waveform], n_quantizers), stream)
         limit = torch.as_tensor(levels if n_quantizers is None else n_quantizers, device=codes.device).expand(batch)
         # Without its codebook a row's levels stay as they are; the shape of the step does not change for it.
         last = codes[:, waveform:] if levels > waveform else codes.new_zeros(batch, 1, codes.shape[2])
         used = limit.clamp(max=levels) > waveform
-        return self.levels.correct(frames, hidden, self.levels.quantizer.trace(last, stream), used, stream)
+        return self.levels.correct(*decoded, self.levels.quantizer.trace(last, stream), used, stream)
 
     def _samples(self, frames: Tensor) -> Tensor:
         return frames.reshape(frames.shape[0], -1) / self.config.input_gain

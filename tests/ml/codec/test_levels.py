@@ -115,3 +115,20 @@ def test_a_stream_follows_as_the_whole_does() -> None:
     assert torch.equal(streamed, codes)
     led = torch.cat([quantizer.trace(part, state.step(None)) for part in codes.split([7, 20, 3], dim=2)], dim=1)
     assert torch.equal(led, quantizer.trace(codes))
+
+
+def test_what_the_encoder_decoded_need_not_be_decoded_again() -> None:
+    """Same samples, also of rows outside the mask, before and after a step in which a row used fewer codebooks."""
+    torch.manual_seed(8)
+    codec = TeluCodec(CodecConfig.named("tiny")).freeze()
+    count, hop = codec.config.n_quantizers, codec.config.hop
+    plain, aloud = codec.streaming_state(2), codec.streaming_state(2)
+    masks = [None, torch.tensor([True, False]), None, None, None]
+    for step, mask in enumerate(masks):
+        audio = 0.1 * torch.randn(2, 3 * hop)
+        used = torch.tensor([count, count - 1 if step == 4 else count])
+        codes = codec.encode_stream(audio, plain, mask)
+        again, waveform = codec.encode_aloud(audio, aloud, mask)
+        assert torch.equal(again, codes)
+        told = codec.decode_stream(codes, aloud, used, mask, waveform=waveform)
+        torch.testing.assert_close(told, codec.decode_stream(codes, plain, used, mask))
