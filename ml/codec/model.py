@@ -248,7 +248,9 @@ class TeluCodec(nn.Module):
             frames, hidden = frames.float(), hidden.float()
             # What levels are read from is not bent to suit them.
             wanted = self.levels.analyse(heard, frames.detach(), hidden.detach())
-            levels = self.levels.quantizer(wanted) if quantize and bool(self.levels.quantizer.ready) else None
+            levels = (
+                self.levels.quantizer(wanted, generator) if quantize and bool(self.levels.quantizer.ready) else None
+            )
             used = torch.ones(len(audio), dtype=torch.bool, device=audio.device)
             bare = self._samples(frames)
             frames = self.levels.correct(

@@ -55,6 +55,19 @@ def test_a_resumed_run_repeats_the_unbroken_one(bank: ClipBank, tmp_path: Path) 
     assert rest[-1]["snr_db_8"] == unbroken[-1]["snr_db_8"]
 
 
+def test_a_resumed_run_moves_dead_codes_to_where_the_unbroken_one_does(bank: ClipBank, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, codec=dataclasses.replace(SMALL, revival=0.9))
+    unbroken = CodecTrainer(config, tmp_path / "a", "cpu")
+    run(unbroken, bank)
+    run(CodecTrainer(config, tmp_path / "b", "cpu"), bank, until=7)
+    torch.rand(3)  # another process has another state of the global generator
+    again = CodecTrainer(config, tmp_path / "b", "cpu")
+    assert again.resume()
+    run(again, bank)
+    for name, value in unbroken.codec.state_dict().items():
+        assert torch.equal(again.codec.state_dict()[name], value), name
+
+
 def test_an_adversarial_run_resumes_exactly_too(bank: ClipBank, tmp_path: Path) -> None:
     config = dataclasses.replace(
         TINY,
