@@ -3,7 +3,7 @@
 Rows are gathered from the preallocated state of all slots, stepped and put back. Measured (hifi 0.4.0, one thread of a
 2-core machine in a slow hour, 20 ms frames): 10.5 ms for one row, 13.6 for four and 17.4 for eight; without
 `encode_aloud`, which spares decoding twice, 13.5, 19.2 and 24.1. Stepping all eight rows under a mask would cost one
-row what eight cost; the copies cost 0.14 to 0.3 ms.
+row what eight cost.
 """
 
 from __future__ import annotations

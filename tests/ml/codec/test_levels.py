@@ -118,7 +118,7 @@ def test_a_stream_follows_as_the_whole_does() -> None:
 
 
 def test_what_the_encoder_decoded_need_not_be_decoded_again() -> None:
-    """Same samples, also of rows outside the mask, before and after a step in which a row used fewer codebooks."""
+    """Same samples, also of rows outside the mask, and in a step in which a row uses fewer codebooks."""
     torch.manual_seed(8)
     codec = TeluCodec(CodecConfig.named("tiny")).freeze()
     count, hop = codec.config.n_quantizers, codec.config.hop
